@@ -1,0 +1,55 @@
+# The commands of the tutorial. Every one sets up what it needs: see runner/bootstrap.sh.
+#
+# PYTHON=/path/to/python     the Python that .venv is built with, instead of the first suitable one found
+# CIFAR10_DIR=/path/to/data  where the images are
+.DEFAULT_GOAL := help
+.PHONY: help execute refresh check study test test-all lab lock clean
+.NOTPARALLEL:
+
+# Nothing but this project, even where no editable installation stands or another PYTHONPATH is set.
+export PYTHONPATH := $(CURDIR)
+# In a notebook, "python3" is this environment's, whatever kernels the user has installed.
+export JUPYTER_PREFER_ENV_PATH := 1
+
+# Whatever else stands on the command line is a parameter: NAME=value, quoted for the shell, names judged by the runner.
+quote = '$(subst ','\'',$(1))'
+names := $(sort $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
+names := $(filter-out PYTHON CIFAR10_DIR,$(names))
+parameters = $(foreach name,$(names),$(call quote,$(name)=$(value $(name))))
+
+python = python=$$(sh runner/bootstrap.sh) && exec "$$python"
+
+help: ## print this list
+	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+execute: ## regenerate every chapter, or some of them: CHAPTERS="03 04" PROFILE=quick DATA=stand-in EPOCHS=60
+	@$(python) -m runner execute $(parameters)
+
+refresh: ## regenerate only the stale chapters and what depends on them
+	@$(python) -m runner refresh $(parameters)
+
+check: ## verify in seconds that every page is fresh
+	@$(python) -m runner check
+
+study: ## make the results of long trainings that are missing or outdated; can be interrupted
+	@$(python) -m runner study
+
+# Every chapter in its quick profile on the stand-in, then the fast tests and, strictly, every cell of those pages again.
+test: ## run every chapter quickly on drawings, then the fast tests
+	@rm -rf build/stand-in
+	@$(python) -m runner execute DATA=stand-in
+	@TUTORIAL_ARTEFACTS="$$PWD/build/stand-in"; export TUTORIAL_ARTEFACTS; \
+		$(python) -m pytest --nbval --nbval-current-env -v tests build/stand-in
+
+test-all: ## run everything that continuous integration runs
+	@$(MAKE) --no-print-directory test
+
+lab: ## open the chapters in JupyterLab
+	@$(python) -m jupyterlab --ServerApp.root_dir="$$PWD" notebooks/01_explore_data.ipynb
+
+lock: ## compile environment.yml into requirements.lock, with the newest versions
+	@python=$$(sh runner/bootstrap.sh --base) && exec "$$python" -m runner.environment lock
+
+clean: ## remove build/ and caches; data, pages, artefacts and .venv stay
+	@rm -rf build .pytest_cache *.egg-info
+	@find . \( -path ./.venv -o -path ./.git \) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

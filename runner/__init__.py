@@ -1,0 +1,1 @@
+"""What runs the chapters: the environment, execution, stamps and the README's table."""

@@ -1,0 +1,189 @@
+"""The Python environment that the tutorial runs in: what it needs, what is locked, and how `.venv` is built.
+
+Only the standard library is imported at the top: `runner/bootstrap.sh` runs this file before anything is installed.
+"""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LIST = ROOT / "environment.yml"
+LOCK = ROOT / "requirements.lock"
+VENV = ROOT / ".venv"
+VENV_PYTHON = VENV / "bin" / "python"
+MARK = VENV / "complete"  # written last, so its absence means an interrupted installation
+
+
+# --- what is needed, and what is locked ---
+
+
+def requirements():
+    """Return the entries under `- pip:` in environment.yml, such as "numpy >=2.0"."""
+    lines = [line.split("#")[0].rstrip() for line in LIST.read_text(encoding="utf-8").splitlines()]
+    lines = [line for line in lines if line]
+    if lines.count("  - pip:") != 1:
+        raise ValueError(f"{LIST.name} needs exactly one line '  - pip:'")
+    entries = lines[lines.index("  - pip:") + 1 :]
+    for entry in entries:
+        if not re.fullmatch(r"      - [A-Za-z0-9._-]+( [<>=!~][0-9.,<>=!~]*)?", entry):
+            raise ValueError(f"{LIST.name}: expected '      - name >=version', found {entry!r}")
+    return [entry[8:] for entry in entries]
+
+
+def requirements_digest():
+    """Return the SHA-256 of the sorted list; the lock's first line carries it."""
+    return hashlib.sha256("\n".join(sorted(requirements())).encode()).hexdigest()
+
+
+def locked_versions():
+    """Return {name: version} of everything in requirements.lock, names in lower case with hyphens."""
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    versions = dict(pins)
+    if len(versions) != len(pins):
+        raise ValueError(f"{LOCK.name} pins a package twice")
+    return versions
+
+
+def unsatisfied():
+    """Return the entries of the list that the running Python's installed packages do not satisfy."""
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # much of the list depends on packaging, so little of it can be here
+        return requirements()
+    return [entry for entry in requirements() if not _is_installed(Requirement(entry))]
+
+
+def _is_installed(requirement):
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return requirement.specifier.contains(version, prereleases=True)
+
+
+# --- .venv ---
+
+
+def expected_mark():
+    """Return what MARK must hold for the running Python's `.venv` to be complete and up to date.
+
+    The folder is part of it because an environment does not survive being moved or copied,
+    the Python because one replaced under `.venv` no longer sees the packages.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    installed = [project["build-system"], project["project"], project["tool"]["setuptools"]]
+    return json.dumps(
+        {
+            "folder": str(ROOT),
+            "python": "%d.%d" % sys.version_info[:2],
+            "lock": hashlib.sha256(LOCK.read_bytes()).hexdigest(),
+            "project": hashlib.sha256(json.dumps(installed).encode()).hexdigest(),
+        },
+        indent=1,
+    )
+
+
+def is_current():
+    """Say whether the running Python belongs to a complete, up-to-date `.venv`."""
+    return MARK.exists() and MARK.read_text(encoding="utf-8") == expected_mark()
+
+
+def build_venv():
+    """Build `.venv` from nothing: the lock with its hashes required, then the project itself; the mark last."""
+    with _only_one() as lock:
+        if _venv_is_current():
+            return  # another make built it while this one waited
+        python = "%d.%d" % sys.version_info[:2]
+        _say(f"Building .venv with Python {python} (once; {len(locked_versions())} packages, 3 GB, one to five minutes) ...")
+        MARK.unlink(missing_ok=True)
+        # The running Python may belong to the very .venv that is replaced, if that is active: use the one beneath.
+        _step(lock, sys._base_executable, "-m", "venv", "--clear", VENV)
+        pip = (VENV_PYTHON, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
+        _step(lock, *pip, "--require-hashes", "-r", LOCK)
+        _step(lock, *pip, "--no-index", "--no-deps", "--no-build-isolation", "-e", ROOT)
+        MARK.write_text(expected_mark(), encoding="utf-8")
+        _say(".venv is ready.")
+
+
+@contextmanager
+def _only_one():
+    """Hold the lock that keeps two makes from building `.venv` at once; the system frees it however this one ends."""
+    with open(ROOT / ".venv.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("Another make is building .venv: waiting for it ...")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+def _venv_is_current():
+    try:
+        return subprocess.run([VENV_PYTHON, "-m", "runner.environment", "current"], cwd=ROOT, stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:  # no such Python, or one that does not start
+        return False
+
+
+def _step(lock, *command):
+    """Run one installation step; what it prints is shown only if it fails.
+
+    The step shares the lock: should this process be killed, the step still holds it.
+    """
+    done = subprocess.run(command, cwd=ROOT, pass_fds=[lock.fileno()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        sys.stderr.buffer.write(done.stdout)
+        sys.exit("The installation failed for the reason above; the next make starts it afresh.")
+
+
+def _say(sentence):
+    print(sentence, file=sys.stderr, flush=True)
+
+
+# --- requirements.lock ---
+
+
+def compile_lock():
+    """Compile the list into requirements.lock, for all supported Pythons and without an index address, with the newest versions."""
+    tools = ROOT / "build" / "lock-tools"
+    _say("Compiling requirements.lock from environment.yml (about a minute) ...")
+    subprocess.run([sys.executable, "-m", "venv", "--clear", tools], check=True)
+    subprocess.run([tools / "bin" / "python", "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "uv"], check=True)
+    options = "--universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url --upgrade --no-header --quiet"
+    compiled = subprocess.run(
+        [tools / "bin" / "uv", "pip", "compile", *options.split(), "-"],
+        input="\n".join(requirements()), stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
+    header = f"# Compiled by `make lock` from environment.yml, whose sorted list has the SHA-256 {requirements_digest()}.\n"
+    scratch = LOCK.with_suffix(".tmp")
+    scratch.write_text(header + compiled, encoding="utf-8")
+    os.replace(scratch, LOCK)
+    _say(f"requirements.lock pins {len(locked_versions())} packages; the next make installs them.")
+
+
+def main(command):
+    """Run one of the commands that the Makefile and runner/bootstrap.sh use."""
+    if command == "current":
+        return 0 if is_current() else 1
+    if command == "unsatisfied":
+        missing = unsatisfied()
+        print("without " + ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else ""))
+        return 1 if missing else 0
+    {"build": build_venv, "lock": compile_lock}[command]()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except subprocess.CalledProcessError as failure:
+        sys.exit(f"This step failed for the reason above: {' '.join(map(str, failure.cmd))}")
+    except KeyboardInterrupt:
+        sys.exit(130)

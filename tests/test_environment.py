@@ -1,0 +1,201 @@
+"""The list, the lock, the Makefile and the bootstrap agree, and none of them needs a network to be tested."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from runner import environment
+
+ROOT = environment.ROOT
+PYTHONS = ["3.11", "3.12", "3.13"]
+LOCK = environment.LOCK.read_text(encoding="utf-8")
+TARGETS = ["help", "execute", "refresh", "check", "test", "test-all", "lab", "lock", "clean"]
+
+
+# --- the list and the lock ---
+
+
+@pytest.mark.parametrize("entry", environment.requirements())
+def test_lock_satisfies_the_list(entry):
+    requirement = Requirement(entry)
+    assert requirement.specifier.contains(environment.locked_versions()[requirement.name])
+
+
+def test_lock_was_compiled_from_this_list():
+    assert environment.requirements_digest() in LOCK.splitlines()[0], "environment.yml changed: run make lock"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_markers_keep_every_listed_package(python, platform):
+    pins = dict(re.findall(r"^([\w.-]+)(==.*?) \\$", LOCK, flags=re.MULTILINE))
+    here = {"python_version": python, "python_full_version": python + ".1", "sys_platform": platform, "os_name": "posix"}
+    for name in [Requirement(entry).name for entry in environment.requirements()]:
+        marker = Requirement(name + pins[name]).marker
+        assert marker is None or marker.evaluate(here), name
+
+
+def test_every_pin_has_a_hash_and_no_address():
+    pins = re.split(r"^(?=\S)", re.sub(r"(?m)^\s*#.*\n", "", LOCK), flags=re.MULTILINE)[1:]
+    assert len(pins) == len(environment.locked_versions())
+    for pin in pins:
+        assert re.fullmatch(r"[\w.-]+==[\w.]+( ; .+)? (\\\n    --hash=sha256:[0-9a-f]{64} ?)+\n", pin), pin[:80]
+    assert not re.search(r"://|file:|--(index|extra|find)|@", LOCK)
+
+
+def test_the_same_pythons_are_named_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    conda = re.search(r"- python (\S+)", environment.LIST.read_text(encoding="utf-8"))[1]
+    for specifiers in (SpecifierSet(project["requires-python"]), SpecifierSet(conda)):
+        assert [minor for minor in range(30) if f"3.{minor}" in specifiers] == [11, 12, 13]
+
+
+@pytest.mark.parametrize("entry", ["      - -r requirements.txt", "      - numpy @ url", "    - numpy", "      - a==1 # b; c>"])
+def test_list_in_another_form_is_refused(tmp_path, monkeypatch, entry):
+    changed = tmp_path / "environment.yml"
+    changed.write_text(f"dependencies:\n  - pip:\n      - keras >=3\n{entry}\n", encoding="utf-8")
+    monkeypatch.setattr(environment, "LIST", changed)
+    with pytest.raises(ValueError, match="expected '      - name >=version'"):
+        environment.requirements()
+
+
+def test_unsatisfied_names_what_is_old_or_missing(monkeypatch):
+    monkeypatch.setattr(environment, "requirements", lambda: ["numpy >=2.0", "keras >=99", "no-such-package"])
+    assert environment.unsatisfied() == ["keras >=99", "no-such-package"]
+
+
+# --- make ---
+
+
+def run(*command, **settings):
+    """Run a command with nothing in its environment but PATH, HOME and the given settings."""
+    variables = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **settings}
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+
+
+def test_make_alone_says_what_each_target_does():
+    listed = re.findall(r"^  make (\S+) +\w.+", run("make").stdout, flags=re.MULTILINE)
+    assert listed == TARGETS
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^\.PHONY: (.*)", makefile, flags=re.MULTILINE)[1].split() == TARGETS
+
+
+def program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def conda(tmp_path):
+    """An active conda environment whose Python fits, and otherwise prints its arguments and exits with 3."""
+    program(
+        tmp_path / "conda env" / "bin" / "python",
+        'case "$*" in (-c*) echo ok;; (*unsatisfied) ;; (*) printf "%s|" "$PYTHONPATH" "$@"; exit 3;; esac',
+    )
+    return str(tmp_path / "conda env")
+
+
+def test_parameters_reach_the_runner_as_they_were_typed(conda):
+    typed = ["CHAPTERS=03 04", "TITLE=a 'b' \"c\"; * $HOME `id`", "CIFAR10_DIR=/data", "PYTHON=python3"]
+    done = run("make", "execute", *typed, CONDA_PREFIX=conda)
+    assert done.stdout == f"{ROOT}|-m|runner|execute|{typed[0]}|{typed[1]}|"
+    assert "Error 3" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "target, arguments",
+    [("refresh", "runner|refresh|"), ("check", "runner|check|"), ("test", "pytest|"), ("test-all", "pytest|")],
+)
+def test_target_runs_its_module(conda, target, arguments):
+    assert run("make", target, CONDA_PREFIX=conda).stdout == f"{ROOT}|-m|{arguments}"
+
+
+# --- the bootstrap ---
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of what the bootstrap reads, with no .venv, in a folder with a space in its name."""
+    folder = tmp_path / "a clone"
+    (folder / "runner").mkdir(parents=True)
+    for name in ("environment.yml", "requirements.lock", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def test_no_suitable_python_is_said_in_one_sentence(clone, tmp_path):
+    program(tmp_path / "bin" / "python3.12", "echo 'a stub that only fails' >&2; exit 127")
+    program(tmp_path / "bin" / "python3", "echo Python 3.9")
+    done = run("/bin/sh", str(clone / "runner/bootstrap.sh"), PATH=str(tmp_path / "bin"), PYTHON="/opt/mine")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == (
+        "The tutorial needs Python 3.11, 3.12 or 3.13 with its venv module and found none: /opt/mine (not there), "
+        "python3.13 (not there), python3.12 (does not run), python3.11 (not there), python3 (Python 3.9), "
+        "python (not there); install one, or name it with PYTHON=/path/to/python.\n"
+    )
+
+
+def test_a_python_that_does_not_run_is_passed_over(clone, tmp_path):
+    program(tmp_path / "bin" / "python3.13", "exit 127")
+    program(tmp_path / "bin" / "python3", f'exec "{sys.executable}" "$@"')
+    done = run("/bin/sh", str(clone / "runner/bootstrap.sh"), "--base", PATH=str(tmp_path / "bin"), PYTHON="/opt/mine")
+    assert done.stdout == "python3\n"
+    assert done.stderr == (
+        "Using python3, not /opt/mine (not there), python3.13 (does not run), python3.12 (not there), python3.11 (not there).\n"
+    )
+
+
+def test_conda_environment_that_satisfies_the_list_is_used(clone, tmp_path):
+    python = program(tmp_path / "conda" / "bin" / "python", f'exec "{sys.executable}" "$@"')
+    done = run("/bin/sh", str(clone / "runner/bootstrap.sh"), CONDA_PREFIX=str(tmp_path / "conda"))
+    assert (done.stdout, done.stderr) == (f"{python}\n", "")
+
+
+@pytest.mark.parametrize(
+    "conda, why",
+    [
+        ("echo Python 3.9", "Python 3.9"),
+        ('case "$*" in (-c*) echo ok;; (*) echo "without keras >=3.15,<4"; exit 1;; esac', "without keras >=3.15,<4"),
+    ],
+)
+def test_any_other_conda_environment_is_passed_over(clone, tmp_path, conda, why):
+    program(tmp_path / "conda" / "bin" / "python", conda)
+    venv = program(clone / ".venv" / "bin" / "python", "exit 0")
+    done = run("/bin/sh", str(clone / "runner/bootstrap.sh"), CONDA_PREFIX=str(tmp_path / "conda"))
+    assert done.stdout == f"{venv}\n"
+    assert done.stderr == f"Using .venv: the active conda environment does not satisfy environment.yml ({why}).\n"
+
+
+def test_venv_is_rebuilt_when_unfinished_outdated_or_moved(clone, tmp_path, monkeypatch):
+    for name, path in {"ROOT": clone, "LOCK": clone / "requirements.lock", "MARK": tmp_path / "complete"}.items():
+        monkeypatch.setattr(environment, name, path)
+    assert not environment.is_current()
+    environment.MARK.write_text(environment.expected_mark(), encoding="utf-8")
+    assert environment.is_current()
+    with open(environment.LOCK, "a", encoding="utf-8") as lock:
+        lock.write("\n")
+    assert not environment.is_current()
+    environment.MARK.write_text(environment.expected_mark(), encoding="utf-8")
+    monkeypatch.setattr(environment, "ROOT", ROOT)
+    assert not environment.is_current()
+
+
+def test_failed_installation_leaves_no_mark_and_shows_why(clone, tmp_path, monkeypatch, capfdbinary):
+    for name in ("ROOT", "VENV", "VENV_PYTHON", "LOCK", "MARK"):
+        monkeypatch.setattr(environment, name, clone / getattr(environment, name).relative_to(ROOT))
+    monkeypatch.setattr(sys, "_base_executable", program(tmp_path / "bin" / "python", "echo no space; exit 1"))
+    program(environment.VENV_PYTHON, "exit 1")
+    environment.MARK.write_text("outdated", encoding="utf-8")
+    with pytest.raises(SystemExit, match="the next make starts it afresh"):
+        environment.build_venv()
+    assert not environment.MARK.exists()
+    assert b"no space" in capfdbinary.readouterr().err
