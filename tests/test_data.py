@@ -1,0 +1,508 @@
+"""Loading CIFAR-10, with tiny files in the official layouts: six batches of twenty images each.
+
+The checksum tables are replaced by those of the tiny files; everything else is what a reader's machine runs.
+"""
+
+import functools
+import hashlib
+import http.server
+import io
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import tarfile
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cifar_helpers import data
+
+IMAGES_PER_FILE = 20
+REAL_ENVIRONMENT = dict(os.environ)
+REAL_KERAS_FOLDERS = data._keras_folders
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes byte strings as Python 2 wrote them into the official files."""
+
+    dispatch = dict(pickle._Pickler.dispatch)
+
+    def save_bytes(self, content):
+        self.write(pickle.BINSTRING + struct.pack("<i", len(content)) + content)
+        self.memoize(content)
+
+    dispatch[bytes] = save_bytes
+
+
+def pickled(batch):
+    buffer = io.BytesIO()
+    Python2Pickler(buffer, protocol=2).dump(batch)
+    # NumPy 1 wrote the official files; NumPy 2 keeps the same function in another module.
+    return buffer.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+
+
+def archived(folder, files):
+    """Return a .tar.gz with `files` in `folder`, in an order other than that of the images, as in the official ones."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name in ("readme.html", *reversed(files)):
+            content = files.get(name, b"about the data")
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+class TinyCifar:
+    """The same random images in both official layouts, and as what loading them must return."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (6 * IMAGES_PER_FILE, 32, 32, 3), np.uint8)
+        labels = (np.arange(len(images)) % 10).astype(np.uint8)
+        planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+        self.binary, self.python = {}, {}
+        for number, name in enumerate(data._PYTHON.digests):
+            part = slice(number * IMAGES_PER_FILE, (number + 1) * IMAGES_PER_FILE)
+            self.binary[f"{name}.bin"] = np.column_stack([labels[part], planes[part]]).tobytes()
+            self.python[name] = pickled(
+                {b"batch_label": name.encode(), b"labels": labels[part].tolist(), b"data": planes[part]}
+            )
+        self.binary_archive = archived("cifar-10-batches-bin", self.binary)
+        self.python_archive = archived("cifar-10-batches-py", self.python)
+        train, test = slice(0, 5 * IMAGES_PER_FILE), slice(5 * IMAGES_PER_FILE, None)
+        self.expected = tuple((images[part], labels[part, np.newaxis]) for part in (train, test))
+
+
+TINY = TinyCifar()
+
+
+def write(folder, files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def trust(monkeypatch, python=TINY.python, python_archive=TINY.python_archive):
+    """Put the tiny files' checksums in place of the official ones."""
+
+    def digests(files, algorithm):
+        return {name: hashlib.new(algorithm, content).hexdigest() for name, content in files.items()}
+
+    binary = replace(
+        data._BINARY,
+        digests=digests(TINY.binary, "sha256"),
+        archive_sha256=hashlib.sha256(TINY.binary_archive).hexdigest(),
+    )
+    python = replace(
+        data._PYTHON, digests=digests(python, "md5"), archive_sha256=hashlib.sha256(python_archive).hexdigest()
+    )
+    monkeypatch.setattr(data, "_BINARY", binary)
+    monkeypatch.setattr(data, "_PYTHON", python)
+    monkeypatch.setattr(data, "_LAYOUTS", (binary, python))
+
+
+@pytest.fixture(autouse=True)
+def sealed(monkeypatch, tmp_path):
+    """No official copy, no Keras cache and no network, unless a test provides them."""
+    trust(monkeypatch)
+    monkeypatch.delenv("CIFAR10_DIR", raising=False)
+    monkeypatch.setattr(data, "URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    monkeypatch.setattr(data, "RETRIES", 0)
+    monkeypatch.setattr(data, "_keras_folders", lambda: (tmp_path / "keras/datasets", tmp_path / "other/datasets"))
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """An empty folder that CIFAR10_DIR names."""
+    path = tmp_path / "images"
+    path.mkdir()
+    monkeypatch.setenv("CIFAR10_DIR", str(path))
+    return path
+
+
+def assert_tiny(images):
+    for (x, y), (expected_x, expected_y) in zip(images, TINY.expected, strict=True):
+        assert (x.dtype, y.dtype) == (np.uint8, np.uint8)
+        np.testing.assert_array_equal(x, expected_x)
+        np.testing.assert_array_equal(y, expected_y)
+
+
+def refusal(kind=data.DataUnavailable):
+    """Load, expect to be refused, and return the message, which must be one sentence."""
+    with pytest.raises(kind) as caught:
+        data.load_cifar10()
+    message = str(caught.value)
+    assert message.endswith("use DATA=stand-in.") and "\n" not in message
+    return message
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Every official form gives the same images
+
+FORMS = {
+    "binary files": lambda folder: write(folder, TINY.binary),
+    "binary files, nested": lambda folder: write(folder / "cifar-10-batches-bin", TINY.binary),
+    "python files": lambda folder: write(folder, TINY.python),
+    "python files, nested": lambda folder: write(folder / "cifar-10-batches-py", TINY.python),
+    "binary archive": lambda folder: write(folder, {"cifar-10-binary.tar.gz": TINY.binary_archive}),
+    "python archive": lambda folder: write(folder, {"cifar-10-python.tar.gz": TINY.python_archive}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_official_form_gives_the_same_images(folder, form):
+    FORMS[form](folder)
+    assert_tiny(data.load_cifar10())
+
+
+@pytest.mark.parametrize("archive", ["binary_archive", "python_archive"])
+def test_variable_may_name_the_archive_itself(folder, monkeypatch, archive):
+    write(folder, {"renamed.tgz": getattr(TINY, archive)})
+    monkeypatch.setenv("CIFAR10_DIR", str(folder / "renamed.tgz"))
+    assert_tiny(data.load_cifar10())
+
+
+def test_loading_unpacks_nothing_on_disk(folder):
+    FORMS["python archive"](folder)
+    data.load_cifar10()
+    assert os.listdir(folder) == ["cifar-10-python.tar.gz"]
+
+
+def test_complete_copy_beside_a_damaged_one_is_used(folder):
+    write(folder, TINY.binary | {"test_batch.bin": b"damaged"})
+    FORMS["python archive"](folder)
+    assert_tiny(data.load_cifar10())
+
+
+@pytest.mark.skipif(not os.environ.get("CIFAR10_DIR"), reason="CIFAR10_DIR is not set")
+def test_real_images_have_the_checksum():
+    # In a process of its own, since this one's checksums are those of the tiny files.
+    code = "from cifar_helpers import data; print(data.checksum(data.load_cifar10()) == data.CHECKSUM)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=REAL_ENVIRONMENT)
+    assert run.stdout.strip() == "True", run.stderr
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What is missing, wrong or evil is refused in one sentence
+
+
+def test_one_wrong_byte_is_refused(folder):
+    content = bytearray(TINY.binary["data_batch_3.bin"])
+    content[100] ^= 1
+    write(folder, TINY.binary | {"data_batch_3.bin": bytes(content)})
+    message = refusal(data.DataDamaged)
+    assert str(folder / "data_batch_3.bin") in message
+    assert data._BINARY.digests["data_batch_3.bin"] in message
+
+
+def test_truncated_file_is_refused(folder):
+    write(folder, TINY.python | {"test_batch": TINY.python["test_batch"][:1000]})
+    assert f"{folder / 'test_batch'} is not the official file (1,000 bytes" in refusal(data.DataDamaged)
+
+
+def test_missing_file_is_named(folder):
+    FORMS["binary files"](folder)
+    (folder / "data_batch_2.bin").unlink()
+    assert f"{folder / 'data_batch_2.bin'} is missing" in refusal()
+
+
+def test_folder_without_the_data_is_named(folder):
+    assert refusal().startswith(f"{folder} holds neither")
+
+
+def test_folder_that_does_not_exist_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("CIFAR10_DIR", str(tmp_path / "nowhere"))
+    assert str(tmp_path / "nowhere") in refusal()
+
+
+def test_page_saved_as_the_archive_is_refused(folder):
+    write(folder, {"cifar-10-python.tar.gz": b"<html>Service unavailable</html>"})
+    assert "is not the official" in refusal(data.DataDamaged)
+
+
+def test_truncated_archive_is_refused(folder):
+    write(folder, {"cifar-10-binary.tar.gz": TINY.binary_archive[:5000]})
+    assert str(folder / "cifar-10-binary.tar.gz") in refusal(data.DataDamaged)
+
+
+def test_unreadable_file_is_named(folder):
+    write(folder, TINY.binary)
+    (folder / "data_batch_1.bin").unlink()
+    (folder / "data_batch_1.bin").mkdir()
+    assert f"{folder / 'data_batch_1.bin'} cannot be read" in refusal()
+
+
+def test_set_variable_never_leads_to_the_cache_or_a_download(folder, monkeypatch, tmp_path):
+    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
+    monkeypatch.setattr(data, "_download", lambda: pytest.fail("downloaded"))
+    refusal()
+
+
+class Evil:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (self.mark,)
+
+
+def test_unverified_pickle_is_not_opened(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "_ArrayUnpickler", lambda *_, **__: pytest.fail("unpickled"))
+    write(folder, TINY.python | {"data_batch_1": pickle.dumps(Evil(str(tmp_path / "mark")))})
+    assert "is not the official file" in refusal(data.DataDamaged)
+
+
+def test_evil_pickle_calls_nothing_even_with_the_right_checksum(folder, monkeypatch, tmp_path):
+    files = TINY.python | {"data_batch_1": pickle.dumps(Evil(str(tmp_path / "mark")))}
+    trust(monkeypatch, python=files)
+    write(folder, files)
+    assert "holds more than NumPy arrays" in refusal(data.DataDamaged)
+    assert not (tmp_path / "mark").exists()
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Keras's cache
+
+
+def test_archive_in_keras_cache_is_used(tmp_path):
+    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
+    assert_tiny(data.load_cifar10())
+
+
+def test_folder_unpacked_by_keras_is_used(tmp_path):
+    write(tmp_path / "keras/datasets" / data.KERAS_FOLDER / "cifar-10-batches-py", TINY.python)
+    assert_tiny(data.load_cifar10())
+
+
+def test_archive_in_the_substitute_of_keras_cache_is_used(tmp_path):
+    write(tmp_path / "other/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
+    assert_tiny(data.load_cifar10())
+
+
+def test_half_unpacked_folder_in_keras_cache_is_passed_over(tmp_path):
+    write(tmp_path / "keras/datasets" / data.KERAS_FOLDER / "cifar-10-batches-py", {"data_batch_4": b"half"})
+    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
+    assert_tiny(data.load_cifar10())
+
+
+def test_keras_home_is_where_keras_looks(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert REAL_KERAS_FOLDERS()[0] == tmp_path / "datasets"
+
+
+def test_keras_home_is_in_the_users_home_by_default(monkeypatch, tmp_path):
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert REAL_KERAS_FOLDERS()[0] == tmp_path / ".keras" / "datasets"
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The download, from a server on this machine
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Answer requests with `answers`, one after the other: bytes, or a pair (bytes, announced length), or a status."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            answer = answers.pop(0)
+            if isinstance(answer, int):
+                return self.send_error(answer)
+            content, length = answer if isinstance(answer, tuple) else (answer, len(answer))
+            self.send_response(200)
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    answers = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
+        monkeypatch.setattr(data, "URL", f"http://127.0.0.1:{listener.server_port}/cifar-10-python.tar.gz")
+        thread = threading.Thread(target=functools.partial(listener.serve_forever, poll_interval=0.01))
+        thread.start()
+        yield answers
+        listener.shutdown()
+        thread.join()
+
+
+def test_download_gives_the_images(server):
+    server.append(TINY.python_archive)
+    assert_tiny(data.load_cifar10())
+
+
+def test_download_happens_once(server):
+    server.append(TINY.python_archive)
+    data.load_cifar10()
+    assert_tiny(data.load_cifar10())  # a second request would find no answer
+
+
+def test_download_leaves_the_archive_and_nothing_else(server, tmp_path):
+    server.append(TINY.python_archive)
+    data.load_cifar10()
+    assert os.listdir(tmp_path / "keras/datasets") == [data.KERAS_ARCHIVE]
+
+
+def test_keras_finds_what_was_downloaded(server, tmp_path):
+    server.append(TINY.python_archive)
+    data.load_cifar10()
+    # As keras.datasets.cifar10 asks for it, but for the checksum. Without an answer left, a second download would fail.
+    from keras.utils import get_file
+
+    found = get_file(
+        fname="cifar-10-batches-py-target",
+        origin=data.URL,
+        extract=True,
+        file_hash=data._PYTHON.archive_sha256,
+        cache_dir=str(tmp_path / "keras"),
+    )
+    assert os.path.exists(os.path.join(found, "cifar-10-batches-py", "data_batch_1"))
+
+
+def test_damaged_archive_in_the_cache_is_downloaded_again(server, tmp_path):
+    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: b"half an archive"})
+    server.append(TINY.python_archive)
+    assert_tiny(data.load_cifar10())
+
+
+def test_broken_download_is_tried_again(server, monkeypatch):
+    monkeypatch.setattr(data, "RETRIES", 1)
+    half = TINY.python_archive[: len(TINY.python_archive) // 2]
+    server += [(half, len(TINY.python_archive)), TINY.python_archive]
+    assert_tiny(data.load_cifar10())
+
+
+@pytest.mark.parametrize(
+    "answer, reason",
+    [
+        (b"<html>an error page</html>", "what arrived is not the official archive"),
+        ((TINY.python_archive[:9999], len(TINY.python_archive)), "the connection failed or broke off"),
+        (503, "the server answered 503"),
+    ],
+    ids=["error page", "half a file", "server error"],
+)
+def test_failed_download_is_refused_and_leaves_nothing(server, tmp_path, answer, reason):
+    server.append(answer)
+    message = refusal()
+    assert reason in message and data.URL in message
+    assert os.listdir(tmp_path / "keras/datasets") == []
+
+
+def test_silent_server_is_given_up(server, monkeypatch):
+    monkeypatch.setattr(data, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(http.server.BaseHTTPRequestHandler, "send_response", lambda *_: threading.Event().wait(0.5))
+    server.append(b"")
+    assert "the server did not answer in time" in refusal()
+
+
+def test_without_network_the_sentence_names_every_way_out():
+    message = refusal()
+    assert "the connection failed" in message
+    assert data.WAYS_OUT in message
+
+
+def test_folder_that_cannot_be_written_is_named(server, tmp_path):
+    (tmp_path / "keras").mkdir()
+    (tmp_path / "keras/datasets").write_text("a file where a folder should be")
+    server.append(TINY.python_archive)
+    assert f"{tmp_path / 'keras/datasets'} cannot be written" in refusal()
+
+
+def test_download_goes_where_keras_goes_when_its_home_is_not_writable(server, monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / "keras")
+    server.append(TINY.python_archive)
+    data.load_cifar10()
+    assert os.listdir(tmp_path / "other/datasets") == [data.KERAS_ARCHIVE]
+
+
+def test_progress_goes_to_standard_error(server, capsys):
+    server.append(TINY.python_archive)
+    data.load_cifar10()
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("Downloading CIFAR-10 (170 MB) from http://127.0.0.1")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Choosing a data set, limiting it, splitting it
+
+
+def test_limit_keeps_the_first_images(folder, monkeypatch):
+    FORMS["binary files"](folder)
+    monkeypatch.setattr(data, "LEAST_TEST_IMAGES", 5)
+    (x_train, y_train), (x_test, y_test) = data.load_images("cifar10", limit=50)
+    np.testing.assert_array_equal(x_train, TINY.expected[0][0][:50])
+    np.testing.assert_array_equal(y_test, TINY.expected[1][1][:10])
+
+
+def test_small_limit_keeps_a_hundred_test_images():
+    (x_train, _), (x_test, _) = data.load_images("stand-in", limit=20)
+    assert (len(x_train), len(x_test)) == (20, 100)
+
+
+@pytest.mark.parametrize("limit", [0, None])
+def test_no_limit_keeps_all(folder, limit):
+    FORMS["binary files"](folder)
+    assert_tiny(data.load_images("cifar10", limit))
+
+
+def test_unknown_data_set_is_refused():
+    with pytest.raises(ValueError, match="must be \"cifar10\" or \"stand-in\", not 'mnist'"):
+        data.load_images("mnist")
+
+
+def test_negative_limit_is_refused():
+    with pytest.raises(ValueError, match="not -1"):
+        data.load_images("stand-in", limit=-1)
+
+
+def test_class_names_of_cifar10():
+    assert data.class_names("cifar10") == data.CLASSES
+    assert (data.CLASSES[0], data.CLASSES[9], len(data.CLASSES)) == ("airplane", "truck", 10)
+
+
+def test_split_of_the_full_set_gives_500_validation_images_of_each_class():
+    labels = np.tile(np.arange(10, dtype=np.uint8), 5000).reshape(-1, 1)
+    train, validation = data.split_indices(labels)
+    assert (len(train), len(validation)) == (45_000, 5_000)
+    assert (np.bincount(labels[validation, 0]) == 500).all()
+
+
+def test_split_uses_every_image_once():
+    train, validation = data.split_indices(TINY.expected[0][1], fraction=0.2)
+    assert sorted([*train, *validation]) == list(range(5 * IMAGES_PER_FILE))
+
+
+def test_split_depends_on_the_seed_alone():
+    labels = TINY.expected[0][1]
+    first, again, other = (data.split_indices(labels, seed=seed)[1].tolist() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_split_keeps_images_and_labels_together():
+    x, y = TINY.expected[0]
+    _, validation = data.split_indices(y)
+    _, (x_validation, y_validation) = data.split_validation(x, y)
+    np.testing.assert_array_equal(x_validation, x[validation])
+    np.testing.assert_array_equal(y_validation, y[validation])
+
+
+def test_checksum_reads_the_arrays_in_order():
+    (x_train, y_train), (x_test, y_test) = TINY.expected
+    content = x_train.tobytes() + y_train.tobytes() + x_test.tobytes() + y_test.tobytes()
+    assert data.checksum(TINY.expected) == hashlib.sha256(content).hexdigest()
+
+
+def test_import_loads_no_heavy_package():
+    heavy = {"tensorflow", "keras", "sklearn", "pooch", "requests"}
+    code = f"import sys, cifar_helpers.data; print({heavy} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "set()", run.stderr
