@@ -1,0 +1,99 @@
+"""Training that can be interrupted: after each epoch, everything needed to go on is on disk.
+
+Used in chapter 3.  What Keras's own ``BackupAndRestore`` lacks is the history: a training that
+was interrupted prints and returns all its epochs here, not the last ones only.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+import keras
+import numpy
+import tensorflow
+
+from cifar_helpers.artefacts import PROJECT, read_json, write_json
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Print one line per epoch and save the model, the optimiser and the history after it.
+
+    recipe: whatever makes this training what it is (seed, epochs, data, ...), as JSON values.
+    A training goes on only from a checkpoint with the same recipe, the same helper modules and
+    the same versions of TensorFlow, Keras and NumPy.
+
+    ``epochs``: a list of dictionaries, one per finished epoch: "learning_rate" at its end, "loss",
+    "accuracy", "val_loss", "val_accuracy".  ``seconds``: a list, one per finished epoch.
+    ``restored``: how many of these epochs an earlier, interrupted training had finished.
+    """
+
+    def __init__(self, name, recipe):
+        super().__init__()
+        folder = Path(os.environ.get("TUTORIAL_CHECKPOINTS", PROJECT / "build" / "checkpoints"))
+        self.folder = folder / f"{name}-{_digest(recipe)[:16]}"
+        self.epochs, self.seconds, self.restored = [], [], 0
+
+    def restore(self, model):
+        """Return the model to train: ``model``, or its copy from the last finished epoch."""
+        saved = sorted(self.folder.glob("epoch-*.keras"))
+        if saved:
+            model = keras.models.load_model(saved[-1])
+            self.restored = int(saved[-1].stem.removeprefix("epoch-"))
+            history = read_json(self.folder / "history.json")
+            self.epochs = history["epochs"][: self.restored]
+            self.seconds = history["seconds"][: self.restored]
+            for number in range(self.restored):
+                self._print(number)
+        return model
+
+    def remove(self):
+        """Remove the checkpoint: the training's result is safe elsewhere."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        logs = {key: float(value) for key, value in (logs or {}).items()}
+        self.epochs.append({**logs, "learning_rate": rate})
+        self.seconds.append(round(time.perf_counter() - self._started, 2))
+        self._save(epoch + 1)
+        self._print(epoch)
+
+    def _save(self, done):
+        # The history first, then the model under its own number: the newest model that is there
+        # whole always has its history, whenever the process is killed.
+        self.folder.mkdir(parents=True, exist_ok=True)
+        history = self.folder / "history.json"
+        write_json(history.with_suffix(".new"), {"epochs": self.epochs, "seconds": self.seconds})
+        os.replace(history.with_suffix(".new"), history)
+        scratch = self.folder / "new.keras"
+        self.model.save(scratch)
+        os.replace(scratch, self.folder / f"epoch-{done:04}.keras")
+        (self.folder / f"epoch-{done - 1:04}.keras").unlink(missing_ok=True)
+
+    def _print(self, number):
+        row = self.epochs[number]
+        line = (
+            f"epoch {number + 1:3}  learning rate {row['learning_rate']:.2e}"
+            f"  loss {row['loss']:.4f}  accuracy {row['accuracy']:7.2%}"
+        )
+        if "val_accuracy" in row:
+            line += f"  validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:7.2%}"
+        print(line, flush=True)
+
+
+def _digest(recipe):
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    state = {
+        "recipe": recipe,
+        "page": os.environ.get("TUTORIAL_CODE", ""),
+        "helpers": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
+        "versions": [tensorflow.__version__, keras.__version__, numpy.__version__],
+    }
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

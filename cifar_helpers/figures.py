@@ -1,0 +1,57 @@
+"""Figures in one style.  Every function takes ``ax=None`` and returns the Axes it drew on."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+PALETTE = sns.color_palette("colorblind", 10)
+
+
+def set_style():
+    """Set the tutorial's figure style: seaborn's colour-blind palette, PNG at 110 dots per inch."""
+    sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
+    plt.rcParams.update({"figure.dpi": 110, "axes.titlesize": "medium", "legend.frameon": False})
+    set_matplotlib_formats("png")
+
+
+def show_images(images, titles=None, columns=10, size=1.0, ax=None):
+    """Draw images in a grid, row by row, with an optional title of one or more lines above each.
+
+    images: shape (n, height, width, 3), uint8, or floats from 0 to 255; or (n, height, width),
+    drawn in grey between each image's own least and greatest value.  n may be 0.  titles: n strings.
+    size: inches per image, if the Axes are made here.  Returns the Axes.
+    """
+    images = np.asarray(images)
+    columns = max(1, min(columns, len(images)))
+    rows = max(1, -(-len(images) // columns))
+    height, width = images.shape[1:3]
+    lines = max((title.count("\n") + 1 for title in titles or []), default=0)
+    gap, head = max(1, width // 16), (2 + lines * height // 4 if lines else 0)
+    step_y, step_x = height + gap + head, width + gap
+    if ax is None:
+        _, ax = plt.subplots(figsize=(columns * size, rows * size * step_y / step_x))
+    for i, image in enumerate(images):
+        left, top = (i % columns) * step_x, (i // columns) * step_y + head
+        if image.ndim == 3:
+            image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+        ax.imshow(
+            image, cmap="gray", extent=(left, left + width, top + height, top), interpolation="nearest"
+        )
+        if titles:
+            ax.text(
+                left + width / 2, top - 1, titles[i], ha="center", va="bottom", fontsize=9 * size**0.5
+            )
+    ax.set(xlim=(0, columns * step_x - gap), ylim=(rows * step_y - gap, 0), aspect="equal")
+    ax.axis("off")
+    return ax
+
+
+def plot_curve(values, label=None, ax=None, **line):
+    """Draw one value per epoch, counted from 1.  Returns the Axes."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6, 3.6))
+    ax.plot(np.arange(1, len(values) + 1), values, label=label, **line)
+    ax.set_xlabel("epoch")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax

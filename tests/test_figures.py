@@ -1,0 +1,44 @@
+"""Figures: drawn where asked, with the pixels they were given."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from cifar_helpers import figures
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def test_images_stand_row_by_row_with_their_titles():
+    images = np.arange(3)[:, None, None, None] * np.ones((3, 32, 32, 3), np.uint8)
+    ax = figures.show_images(images, titles=["a", "b", "c"], columns=2)
+    assert [text.get_text() for text in ax.texts] == ["a", "b", "c"]
+    assert [int(drawn.get_array()[0, 0, 0]) for drawn in ax.images] == [0, 1, 2]
+    left = [drawn.get_extent()[0] for drawn in ax.images]
+    top = [drawn.get_extent()[3] for drawn in ax.images]
+    assert left[0] == left[2] < left[1]
+    assert top[0] == top[1] < top[2]
+
+
+def test_float_images_are_rounded_and_clipped():
+    ax = figures.show_images(np.array([[[[-3.0, 99.6, 300.0]]]]))
+    assert ax.images[0].get_array()[0, 0].tolist() == [0, 100, 255]
+
+
+def test_curves_count_epochs_from_one_and_use_the_axes_given():
+    _, ax = plt.subplots()
+    assert figures.plot_curve([5, 6, 7], "loss", ax=ax) is ax
+    assert ax.lines[0].get_xdata().tolist() == [1, 2, 3]
+    assert ax.lines[0].get_ydata().tolist() == [5, 6, 7]
+    assert ax.lines[0].get_label() == "loss"
+
+
+def test_axes_are_made_where_none_are_given():
+    assert figures.plot_curve([1, 2]).figure is not figures.plot_curve([1, 2]).figure
