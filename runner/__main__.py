@@ -1,0 +1,138 @@
+"""The commands behind the Makefile: ``python -m runner execute|refresh|check|study [NAME=value ...]``."""
+
+import os
+import sys
+
+from runner import results, stamp, study
+from runner.chapters import BadRequest, all_chapters, chosen_chapters
+
+SETTINGS = {"CHAPTERS": "", "PROFILE": "full", "DATA": ""}
+
+
+def main(command, *assignments):
+    """Run one command; returns the exit status."""
+    if command == "check":
+        return check()
+    chapters = all_chapters()
+    settings, changes = parse(assignments, chapters)
+    chosen = chosen_chapters(settings["CHAPTERS"], chapters)
+    if command == "refresh":
+        return refresh(chosen, chapters, settings, changes)
+    if command == "execute":
+        return execute(chosen, chapters, settings, changes)
+    if command == "study":
+        return study.run()
+    raise BadRequest(f"There is no command {command}; type make to see what there is.")
+
+
+def parse(assignments, chapters):
+    """Split NAME=value settings into the runner's own and the chapters' parameters.
+
+    Names come from the command line or, where the chapters know them, from the environment.
+    Raises BadRequest for a name that nobody knows or a value that is not possible.
+    """
+    given = dict(assignment.split("=", 1) for assignment in assignments)
+    parameters = {name: p for chapter in chapters for name, p in chapter.parameters.items()}
+    settings = {name: given.get(name, os.environ.get(name, "")) or default for name, default in SETTINGS.items()}
+    if settings["PROFILE"] not in ("full", "quick"):
+        raise BadRequest(f"PROFILE={settings['PROFILE']}: expected full or quick.")
+    if settings["DATA"]:
+        parameters["DATA"].parse(settings["DATA"])
+    changes = {}
+    for name in sorted((given.keys() | (os.environ.keys() & parameters.keys())) - SETTINGS.keys()):
+        if name not in parameters:
+            known = ", ".join(sorted(SETTINGS.keys() | parameters.keys()))
+            raise BadRequest(f"{name} is not a setting; there are {known}.")
+        value = parameters[name].parse(given.get(name, os.environ.get(name)))
+        if value != parameters[name].default:
+            changes[name] = value
+    return settings, changes
+
+
+def execute(chosen, chapters, settings, changes):
+    """Regenerate the chosen chapters, whatever their state."""
+    from runner.execute import ChapterFailed, Run, execute_all, only_one
+
+    profile, data = settings["PROFILE"], available_data(settings["DATA"])
+    if data == "stand-in":
+        profile = "quick"
+    run = Run(profile, data, changes)
+    if not run.is_published:
+        print(f"The pages of this run go to build/{run.root.name}/; notebooks/ stays as it is.")
+    try:
+        with only_one():
+            pages = execute_all(chosen, run, chapters)
+            if run.is_published:
+                results.write_readme(all_chapters())
+    except ChapterFailed as failure:
+        print(f"\n{failure}", file=sys.stderr)
+        return 1
+    print("\n" + results.terminal_table(pages))
+    if data == "stand-in":
+        print("\nThese figures were made with drawings instead of CIFAR-10 and mean nothing for CIFAR-10.")
+    return 0
+
+
+def refresh(chosen, chapters, settings, changes):
+    """Regenerate the chosen chapters that are stale, and those whose artefacts change with them."""
+    if changes or settings["PROFILE"] != "full":
+        raise BadRequest("make refresh keeps the published pages fresh: it takes CHAPTERS and no other setting.")
+    stale = 0
+    for chapter in chosen:
+        # Looked at again when its turn comes: an earlier one may have changed what it reads.
+        if found := stamp.problems(chapter):
+            if available_data(settings["DATA"]) == "stand-in":
+                raise BadRequest(f"{chapter.name} is stale, and refreshing it needs CIFAR-10.")
+            print(f"{chapter.name} is stale: {'; '.join(found)}.", flush=True)
+            if status := execute([chapter], chapters, {**settings, "DATA": "cifar10"}, {}):
+                return status
+            stale += 1
+    print(f"{stale} of {len(chosen)} pages were stale." if stale else f"All {len(chosen)} pages are fresh.")
+    return 0
+
+
+def check():
+    """Say whether every published page is fresh."""
+    chapters = all_chapters()
+    stale = {chapter.name: found for chapter in chapters if (found := stamp.problems(chapter))}
+    stale |= {f"results/{name}.json": [reason] for name, reason in study.outdated().items()}
+    if not stale and not results.readme_is_current(chapters):
+        stale["README.md"] = ["its table of results is not what the pages say"]
+    for name, found in stale.items():
+        print(f"{name}: {'; '.join(found)}.")
+    if stale:
+        print("`make refresh` regenerates stale pages, `make study` outdated results.")
+        return 1
+    print(f"All {len(chapters)} pages are fresh.")
+    return 0
+
+
+def available_data(wanted):
+    """Return "cifar10" or "stand-in": what was asked for, or what can be had."""
+    from cifar_helpers.data import DataUnavailable, load_cifar10
+
+    if wanted == "stand-in":
+        return wanted
+    try:
+        load_cifar10()
+    except DataUnavailable as reason:
+        if wanted or os.environ.get("CIFAR10_DIR"):
+            raise BadRequest(str(reason)) from None
+        print(
+            f"{reason}\nThe tutorial goes on with the stand-in, drawings made by code: every step runs, "
+            "but the figures mean nothing for CIFAR-10.",
+            flush=True,
+        )
+        return "stand-in"
+    return "cifar10"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except BadRequest as reason:
+        print(reason, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was published before is as it was.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,136 @@
+"""The chapters, read as files: their parameters, the modules they import, the artefacts they pass on."""
+
+import ast
+import json
+import re
+from functools import cached_property
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = PROJECT / "notebooks"
+
+
+class BadRequest(Exception):
+    """What was asked for cannot be done; the message is one sentence for the person who asked."""
+
+
+class Chapter:
+    """One notebook in ``notebooks/``: a chapter, or the solutions of its exercises.
+
+    ``name`` is its path without suffix, "03_train_model" or "solutions/03_train_model";
+    ``notebook`` the parsed JSON.
+    """
+
+    def __init__(self, path, base=NOTEBOOKS):
+        self.path = Path(path)
+        self.name = self.path.relative_to(base).with_suffix("").as_posix()
+        self.number = self.path.name[:2]
+
+    @cached_property
+    def notebook(self):
+        return json.loads(self.path.read_text(encoding="utf-8"))
+
+    @property
+    def code_cells(self):
+        """The code cells that the author wrote: not the parameters that a run injected."""
+        return [
+            cell
+            for cell in self.notebook["cells"]
+            if cell["cell_type"] == "code" and "injected-parameters" not in tags(cell)
+        ]
+
+    def cells_tagged(self, tag):
+        """The cells, of any type, that carry ``tag``."""
+        return [cell for cell in self.notebook["cells"] if tag in tags(cell)]
+
+    @cached_property
+    def tree(self):
+        """The syntax tree of all code cells, one after the other."""
+        return ast.parse("\n".join(source(cell) for cell in self.code_cells))
+
+    @cached_property
+    def parameters(self):
+        """{name: Parameter} from the cell tagged "parameters"."""
+        lines = "\n".join(map(source, self.cells_tagged("parameters"))).splitlines()
+        found = [Parameter(line, self.name) for line in lines if line.strip()]
+        return {parameter.name: parameter for parameter in found}
+
+    @property
+    def writes(self):
+        """Names of the artefacts it writes, sorted."""
+        return self._artefacts("write")
+
+    @property
+    def reads(self):
+        """Names of the artefacts it reads and does not write itself, sorted."""
+        return sorted(set(self._artefacts("read")) - set(self.writes))
+
+    @property
+    def reads_published(self):
+        """Names of committed results it reads and does not write itself, sorted."""
+        return sorted(set(self._artefacts("published")) - set(self.writes))
+
+    def _artefacts(self, verb):
+        names = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == f"artefacts.{verb}":
+                if len(node.args) != 1 or not isinstance(node.args[0], ast.Constant):
+                    raise BadRequest(
+                        f"{self.name}: write the name in artefacts.{verb}(...) as a plain string."
+                    )
+                names.add(node.args[0].value)
+        return sorted(names)
+
+
+class Parameter:
+    """One line of a parameters cell: ``NAME = default  # meaning [contract]``.
+
+    The contract in brackets is a range of whole numbers, ``[1..200]``, or choices, ``[a | b]``.
+    """
+
+    LINE = re.compile(r"(?P<name>[A-Z][A-Z0-9_]*) = (?P<default>.+?)  # .* \[(?P<contract>.+)\]")
+
+    def __init__(self, line, chapter):
+        match = self.LINE.fullmatch(line.strip())
+        if not match:
+            raise BadRequest(f"{chapter}: no `NAME = value  # meaning [contract]`: {line.strip()}")
+        self.name, self.contract = match["name"], match["contract"]
+        self.default = ast.literal_eval(match["default"])
+
+    def parse(self, text):
+        """Return the value that ``text`` means, or raise BadRequest with the contract."""
+        span = re.fullmatch(r"(\d+)\.\.(\d+)", self.contract)
+        if span:
+            if re.fullmatch(r"\d{1,12}", text) and int(span[1]) <= int(text) <= int(span[2]):
+                return int(text)
+            raise BadRequest(f"{self.name}={text}: expected a whole number from {span[1]} to {span[2]}.")
+        choices = self.contract.split(" | ")
+        if text not in choices:
+            raise BadRequest(f"{self.name}={text}: expected one of {', '.join(choices)}.")
+        return text == "True" if isinstance(self.default, bool) else type(self.default)(text)
+
+
+def all_chapters(base=NOTEBOOKS):
+    """Every chapter in order, each followed by the solutions of its exercises."""
+    paths = [*base.glob("[0-9][0-9]_*.ipynb"), *base.glob("solutions/[0-9][0-9]_*.ipynb")]
+    return [Chapter(path, base) for path in sorted(paths, key=lambda p: (p.name, p.parent != base))]
+
+
+def chosen_chapters(numbers, chapters):
+    """The chapters whose numbers stand in ``numbers``, such as "03 04"; all of them if it is empty."""
+    wanted = [number.zfill(2) for number in numbers.replace(",", " ").split()]
+    known = sorted({chapter.number for chapter in chapters})
+    for number in wanted:
+        if number not in known:
+            raise BadRequest(f"CHAPTERS={numbers}: there is no chapter {number}, only {', '.join(known)}.")
+    return [chapter for chapter in chapters if not wanted or chapter.number in wanted]
+
+
+def source(cell):
+    """The text of a cell, which the file format stores as a string or a list of lines."""
+    return "".join(cell["source"])
+
+
+def tags(cell):
+    """The tags of a cell."""
+    return cell["metadata"].get("tags", [])

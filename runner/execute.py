@@ -1,0 +1,320 @@
+"""Execute chapters with papermill and publish each whole or not at all."""
+
+import contextlib
+import fcntl
+import functools
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import shutil
+import sys
+import time
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cifar_helpers import data
+from runner import stamp
+from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, Chapter, source, tags
+
+BUILD = PROJECT / "build"
+PROFILES = {
+    "full": {"TRAIN": True},
+    # Every line of the same code on few images: seconds instead of minutes.
+    # Small batches, because batch normalisation's averages need steps.
+    "quick": {"TRAIN": True, "LIMIT": 2000, "EPOCHS": 3, "SIDE_EPOCHS": 1, "BATCH_SIZE": 32},
+}
+
+
+@dataclass
+class Run:
+    """What one call regenerates: with which profile and data, and where the pages go."""
+
+    profile: str = "full"
+    data: str = "cifar10"
+    changes: dict = field(default_factory=dict)  # {parameter: value} that the person asked for
+
+    @property
+    def is_published(self):
+        """Whether its pages are the project's own; all others stay under build/."""
+        return self.profile == "full" and self.data == "cifar10" and not self.changes
+
+    @property
+    def label(self):
+        """What its pages are called: "full", "quick" or "stand-in"."""
+        return "stand-in" if self.data == "stand-in" else self.profile
+
+    @property
+    def root(self):
+        """Where its artefacts are."""
+        if self.is_published:
+            return PROJECT
+        changes = [f"{name}={value}" for name, value in self.changes.items()]
+        return BUILD / "+".join([self.label, *changes])
+
+    @property
+    def pages(self):
+        """Where its pages are."""
+        return NOTEBOOKS if self.is_published else self.root
+
+    def parameters(self, chapter):
+        """{name: value} to inject into ``chapter``: those of the profile and the person that it has."""
+        wanted = {**PROFILES[self.profile], "DATA": self.data, **self.changes}
+        return {
+            name: value
+            for name, value in wanted.items()
+            if name in chapter.parameters and value != chapter.parameters[name].default
+        }
+
+
+@contextlib.contextmanager
+def only_one():
+    """Hold the project's execution lock, or raise BadRequest if another process has it."""
+    BUILD.mkdir(exist_ok=True)
+    with open(BUILD / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadRequest("Chapters are being executed in this folder already; wait for that to end.") from None
+        yield
+
+
+def execute_all(chapters, run, everything):
+    """Execute ``chapters`` in order, with those first whose artefacts they miss.
+
+    everything: all chapters of the project.  Returns the pages made, as Chapters.
+    """
+    made = []
+    for chapter in _with_missing(chapters, run, everything):
+        made.append(execute_one(chapter, run))
+    return made
+
+
+def _with_missing(chapters, run, everything):
+    """``chapters`` in order, and before them the chapters that write what they read and is not there."""
+    wanted = {chapter.name for chapter in chapters}
+    for chapter in reversed(everything):
+        if chapter.name in wanted:
+            wanted |= {
+                earlier.name
+                for earlier in everything
+                if set(earlier.writes) & set(chapter.reads) and not _has_written(earlier, run)
+            }
+    return [chapter for chapter in everything if chapter.name in wanted]
+
+
+def _has_written(chapter, run):
+    if run.is_published:
+        return all((PROJECT / name).exists() for name in chapter.writes)
+    # Under build/ there is no history to go back to: only a page made from today's code will do.
+    page = _page(chapter, run)
+    if not page.path.exists() or not page.notebook["metadata"].get(stamp.KEY):
+        return False
+    same_code = stamp.page_code(page) == stamp.page_code(chapter)
+    return same_code and not stamp.problems(page, run.root, profile=run.label)
+
+
+def _page(chapter, run):
+    return Chapter(run.pages / f"{chapter.name}.ipynb", run.pages)
+
+
+def execute_one(chapter, run):
+    """Execute one chapter and publish its page and its artefacts.  Returns the page, a Chapter.
+
+    Raises ChapterFailed; nothing is published then.
+    """
+    scratch = BUILD / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    (scratch / "artefacts").mkdir(parents=True)
+    parameters = run.parameters(chapter)
+    print(f"\n{chapter.name}  ({run.label})", flush=True)
+    started = time.perf_counter()
+    executed = _papermill(chapter, parameters, scratch, run)
+    seconds = time.perf_counter() - started
+
+    artefacts = scratch / "artefacts"
+    for path in artefacts.rglob("*.keras"):
+        _make_reproducible(path)
+    seconds += _seconds_before_an_interruption(artefacts)
+    page = _normalised(executed, chapter, keep_injected=not run.is_published)
+    page["metadata"][stamp.KEY] = _new_stamp(chapter, page, run, artefacts, round(seconds, 1))
+    _fill_in(page)
+    finished = scratch / "page.ipynb"
+    finished.write_text(json.dumps(page, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    # From here on nothing can fail half-way: each file takes its place in one step.
+    for name in chapter.writes:
+        _replace(artefacts / name, run.root / name)
+    result = _page(chapter, run)
+    _replace(finished, result.path)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return result
+
+
+class ChapterFailed(Exception):
+    """A chapter raised an error; the message is for the terminal."""
+
+
+def _papermill(chapter, parameters, scratch, run):
+    import papermill
+
+    environment = {
+        "TUTORIAL_ARTEFACTS": run.root,
+        "TUTORIAL_NEW_ARTEFACTS": scratch / "artefacts",
+        "TUTORIAL_CHECKPOINTS": BUILD / "checkpoints",
+        "TUTORIAL_CODE": stamp.page_code(chapter),
+        "PYTHONPATH": PROJECT,  # the kernel's folder is not the project's
+        "PYTHONHASHSEED": 0,
+    }
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    output = scratch / "executed.ipynb"
+    narrator = _Narrator(chapter, injected=bool(parameters))
+    try:
+        papermill.execute_notebook(
+            chapter.path, output, parameters, kernel_name="python3", cwd=scratch, progress_bar=False,
+            stdout_file=sys.stdout, on_cell_start=narrator, coalesce_streams=True, record_timing=False,
+            extra_arguments=["--log-level=50"],  # an interrupted kernel has nothing to add
+        )  # fmt: skip
+    except papermill.PapermillExecutionError as error:
+        reason = f"{error.ename}: {error.evalue}"
+    except RuntimeError as error:  # the kernel died
+        reason = str(error)
+    else:
+        return json.loads(output.read_text(encoding="utf-8"))
+    kept = BUILD / "failed" / f"{chapter.name}.ipynb"
+    _replace(output, kept)
+    raise ChapterFailed(
+        f"{chapter.name} stopped in {narrator.place}: {reason}\n"
+        f"Its page and its artefacts are as they were. The failed copy, with the error in full: "
+        f"{kept.relative_to(PROJECT)}"
+    )
+
+
+class _Narrator:
+    """Says on the terminal which cell is running."""
+
+    def __init__(self, chapter, injected):
+        self.chapter, self.injected, self.place = chapter, injected, "its start"
+        self.count = len(chapter.code_cells) + injected
+        self.cell_number, self.heading = 0, ""
+
+    def __call__(self, cell, cell_index):
+        if cell["cell_type"] == "markdown":
+            headings = [line for line in source(cell).splitlines() if line.startswith("#")]
+            self.heading = headings[-1].lstrip("# ") if headings else self.heading
+        if cell["cell_type"] == "code":
+            self.cell_number += 1
+            self.place = f"code cell {self.cell_number} of {self.count} ({self.heading})"
+            print(f"{self.chapter.name}  {self.place}", flush=True)
+
+
+def _normalised(executed, chapter, keep_injected):
+    """The executed notebook without anything that differs from run to run, or machine to machine."""
+    cells, number = [], 0
+    for cell in executed["cells"]:
+        injected = "injected-parameters" in tags(cell)
+        if injected and not keep_injected:
+            continue
+        kept = {key: cell["metadata"][key] for key in ("tags", "mystnb") if cell["metadata"].get(key)}
+        cell = {**cell, "metadata": kept}
+        if injected:
+            cell["id"] = "injected-parameters"
+        if cell["cell_type"] == "code":
+            number += 1
+            cell["execution_count"] = number
+            cell["outputs"] = [_renumbered(output, number) for output in cell["outputs"]]
+        cells.append(cell)
+    metadata = {key: chapter.notebook["metadata"][key] for key in ("kernelspec", "language_info")}
+    return {**executed, "cells": cells, "metadata": metadata}
+
+
+def _renumbered(output, number):
+    output = {**output, **({"execution_count": number} if "execution_count" in output else {})}
+    if "metadata" in output:
+        output["metadata"] = {k: v for k, v in output["metadata"].items() if k != "papermill"}
+    return output
+
+
+def _new_stamp(chapter, page, run, artefacts, seconds):
+    made = Chapter(chapter.path)
+    made.notebook = page  # the page as it will be published
+    locations = {name: run.root / name for name in chapter.reads}
+    locations |= {name: PROJECT / name for name in chapter.reads_published}
+    return {
+        "profile": run.label,
+        "data": {"name": run.data, "checksum": data.CHECKSUM if run.data == "cifar10" else ""},
+        "parameters": {**{p.name: p.default for p in chapter.parameters.values()}, **run.parameters(chapter)},
+        "code": stamp.page_code(chapter),
+        "helpers": stamp.helper_digests(chapter.tree),
+        "versions": {name: importlib.metadata.version(name) for name in stamp.PACKAGES},
+        "reads": {name: stamp.file_digest(path) for name, path in sorted(locations.items())},
+        "writes": {name: stamp.file_digest(artefacts / name) for name in chapter.writes},
+        "outputs": stamp.outputs_digest(made),
+        "headline": _headline(made),
+        "machine": machine(),
+        "timing": {"seconds": seconds, "peak_memory_gb": _peak_memory(), "environment_gb": _environment_size()},
+    }
+
+
+def _headline(page):
+    """What the cell tagged "headline" displayed, a sentence; "" for a page without one."""
+    for cell in page.cells_tagged("headline"):
+        for output in cell["outputs"]:
+            return "".join(output["data"]["text/markdown"]).strip()
+    return ""
+
+
+def _fill_in(page):
+    texts = stamp.filled_cells(page["metadata"][stamp.KEY])
+    for cell in page["cells"]:
+        for tag in tags(cell):
+            if cell["cell_type"] == "markdown" and tag in texts:
+                cell["source"] = texts[tag]
+
+
+def machine():
+    """CPU model, number of cores and Python of this machine."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version()}
+
+
+def _peak_memory():
+    """The most memory that a chapter of this run has used so far, in GB."""
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e9, 1)
+
+
+@functools.cache
+def _environment_size():
+    """What the environment takes on the disk, in GB."""
+    files = (Path(folder, name) for folder, _, names in os.walk(sys.prefix) for name in names)
+    return round(sum(path.lstat().st_size for path in files) / 1e9, 1)
+
+
+def _seconds_before_an_interruption(artefacts):
+    """Training time that a resumed run did not have to spend again, but that the page cost."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in artefacts.rglob("*.json")]
+    timings = [record.get("timing", {}) for record in records if isinstance(record, dict)]
+    return sum(timing.get("seconds_before_resuming", 0) for timing in timings)
+
+
+def _make_reproducible(path):
+    """Rewrite a .keras archive without the time at which it was saved."""
+    scratch = path.with_suffix(".new")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(scratch, "w") as new:
+        for item in old.infolist():
+            content = old.read(item)
+            if item.filename == "metadata.json":
+                content = json.dumps({**json.loads(content), "date_saved": ""}).encode()
+            new.writestr(zipfile.ZipInfo(item.filename), content)
+    os.replace(scratch, path)
+
+
+def _replace(made, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(made, target)

@@ -1,0 +1,178 @@
+"""The stamp on a page: what it was made from, so that a stale page can be told without running it.
+
+A page is fresh when its code cells, the helper modules they import, the versions that are locked,
+the data, the artefacts it read and wrote and its own outputs are all what its stamp says.
+Markdown, comments and docstrings are free; what shows seconds is in cells tagged ``timing``
+and in fields named ``timing``, which no digest reads.
+
+Nothing here imports TensorFlow: checking takes a moment.
+"""
+
+import ast
+import hashlib
+import json
+from pathlib import Path
+
+from cifar_helpers import data
+from runner.chapters import PROJECT, source, tags
+from runner.environment import locked_versions
+
+KEY = "tutorial"  # where a page's metadata holds the stamp
+PACKAGES = [
+    *("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas"),
+    *("matplotlib", "seaborn", "pillow"),
+]
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def digest(value):
+    """SHA-256 of a JSON-able value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def code_digest(text):
+    """SHA-256 of Python source's syntax tree, without comments, docstrings and layout."""
+    return digest(_shape(ast.parse(text)))
+
+
+def _shape(node):
+    """A syntax tree as nested lists, the same on every supported Python."""
+    if isinstance(node, ast.AST):
+        fields = dict(ast.iter_fields(node))
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            fields["body"] = node.body[1:]
+        kept = [
+            [name, _shape(value)]
+            for name, value in sorted(fields.items())
+            if value not in (None, []) and name not in ("kind", "type_comment")
+        ]
+        return [type(node).__name__, *kept]
+    return [_shape(item) for item in node] if isinstance(node, list) else repr(node)
+
+
+def helper_digests(tree, package=PROJECT / "cifar_helpers"):
+    """{module: digest} of the helper modules that ``tree`` imports, directly or through others."""
+    found, waiting = {}, _imported(tree, package)
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            text = (package / f"{module}.py").read_text(encoding="utf-8")
+            found[module] = code_digest(text)
+            waiting |= _imported(ast.parse(text), package)
+    return found
+
+
+def _imported(tree, package):
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    inside = {"__init__" if n == package.name else n.partition(".")[2] for n in names if n.split(".")[0] == package.name}
+    return {name for name in inside if (package / f"{name}.py").exists()}
+
+
+def file_digest(path):
+    """SHA-256 of an artefact; of a JSON file, without its "timing" field."""
+    path = Path(path)
+    if path.suffix == ".json":
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(value, dict):
+            value.pop("timing", None)
+        return digest(value)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def outputs_digest(chapter):
+    """Digest of all outputs of a page but those of cells tagged "timing"."""
+    return digest([
+        [_plain(output) for output in cell["outputs"]]
+        for cell in chapter.code_cells
+        if "timing" not in tags(cell)
+    ])  # fmt: skip
+
+
+def _plain(output):
+    """An output as it is, whether its texts are stored as strings or as lists of lines."""
+    if isinstance(output, dict):
+        return {key: _plain(value) for key, value in output.items() if key != "execution_count"}
+    if isinstance(output, list) and all(isinstance(line, str) for line in output):
+        return "".join(output)
+    return output
+
+
+def page_code(chapter):
+    """Digest of a chapter's code cells."""
+    return digest([code_digest(source(cell)) for cell in chapter.code_cells])
+
+
+def recipe_digest(chapter, recipe):
+    """Digest of what decides the weights that a training ends with.
+
+    The chapter's cells tagged "recipe", the modules with the network and its batches, the
+    training's settings (``recipe``, a dictionary), the data and the locked versions.
+    """
+    locked = locked_versions()
+    modules = [PROJECT / "cifar_helpers" / f"{name}.py" for name in ("augmentation", "baseline")]
+    return digest([
+        [code_digest(source(cell)) for cell in chapter.cells_tagged("recipe")],
+        [code_digest(path.read_text(encoding="utf-8")) for path in modules],
+        [recipe, data.CHECKSUM, [locked[name] for name in ("tensorflow", "keras", "numpy")]],
+    ])  # fmt: skip
+
+
+def problems(page, root=PROJECT, profile="full"):
+    """What is stale about ``page``: a list of phrases, empty if it is fresh.
+
+    page: a Chapter.  root: the folder with the artefacts that it read and wrote.
+    """
+    stamp = page.notebook["metadata"].get(KEY)
+    if not stamp:
+        return ["it has not been run by `make execute`"]
+    found = []
+    if stamp["profile"] != profile:
+        found.append(f"it is a {stamp['profile']} page, not a {profile} one")
+    if stamp["data"]["name"] == "cifar10" and stamp["data"]["checksum"] != data.CHECKSUM:
+        found.append("it was made from other data")
+    if stamp["data"]["name"] != "cifar10" and profile == "full":
+        found.append("it was made from the stand-in, not from CIFAR-10")
+    if stamp["code"] != page_code(page):
+        found.append("a code cell was edited")
+    helpers = helper_digests(page.tree)
+    found += [
+        f"cifar_helpers/{module}.py was edited"
+        for module in sorted(helpers.keys() | stamp["helpers"].keys())
+        if helpers.get(module) != stamp["helpers"].get(module)
+    ]
+    locked = locked_versions()
+    found += [
+        f"{package} is locked at {locked.get(package)} and made it at {version}"
+        for package, version in stamp["versions"].items()
+        if locked.get(package) != version
+    ]
+    for name, expected in {**stamp["reads"], **stamp["writes"]}.items():
+        path = (PROJECT if name in page.reads_published else root) / name
+        if not path.exists():
+            found.append(f"{name} is missing")
+        elif file_digest(path) != expected:
+            found.append(f"{name} is not the one it was made with")
+    if stamp["outputs"] != outputs_digest(page):
+        found.append("an output was edited")
+    for tag, text in filled_cells(stamp).items():
+        if any(source(cell) != text for cell in page.cells_tagged(tag)):
+            found.append(f"its {tag} sentence was edited")
+    return found
+
+
+def filled_cells(stamp):
+    """{tag: text} of the Markdown cells that the runner fills in from the stamp."""
+    seconds, machine = stamp["timing"]["seconds"], stamp["machine"]
+    minutes = "" if seconds < 60 else f" ({seconds / 60:.0f} minutes)"
+    return {
+        "result": f"**Result.** {stamp['headline']}",
+        "cost": (
+            f"**Measured cost.** This page took {seconds:,.0f} seconds{minutes} to make on "
+            f"{machine['cores']} cores of a machine whose processor calls itself {machine['cpu']}."
+        ),
+    }

@@ -1,0 +1,288 @@
+"""What runs the chapters: a page is published whole or not at all, and proves that it is fresh."""
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+from toy import Toy
+
+
+@pytest.fixture(scope="session")
+def executed(tmp_path_factory):
+    toy = Toy.build(tmp_path_factory.mktemp("toy") / "project")
+    done = toy.run("execute")
+    assert done.returncode == 0, done.stderr
+    toy.terminal = done.stdout
+    return toy
+
+
+@pytest.fixture
+def toy(executed, tmp_path):
+    return executed.copy(tmp_path / "project")
+
+
+def without_timing(toy):
+    pages = {}
+    for name in ("01_first", "02_second"):
+        page = toy.page(name)
+        page["metadata"]["tutorial"].pop("timing")
+        page["cells"] = [cell for cell in page["cells"] if "timing" not in cell["metadata"].get("tags", [])]
+        pages[name] = page
+    return pages
+
+
+# --- publishing ---
+
+
+def test_the_terminal_names_cells_and_ends_with_a_table(executed):
+    assert "01_first  code cell 3 of 6 (Doubling)" in executed.terminal
+    assert executed.terminal.rstrip().splitlines()[-1].endswith("It read 2.")
+
+
+def test_a_page_is_filled_in_and_holds_nothing_of_the_machine(executed):
+    page = executed.page("01_first")
+    assert page["cells"][1]["source"] == "**Result.** The value is 2."
+    assert page["cells"][2]["source"].startswith("**Measured cost.** This page took ")
+    counts = [cell["execution_count"] for cell in page["cells"] if cell["cell_type"] == "code"]
+    assert counts == [1, 2, 3, 4, 5, 6]
+    text = json.dumps(page)
+    assert str(executed.folder) not in text
+    assert "papermill" not in text
+
+
+def test_the_readme_gets_the_table(executed):
+    text = executed.path("README.md").read_text()
+    assert "| [Chapter 1: First](notebooks/01_first.ipynb) | This chapter doubles. | The value is 2. |" in text
+
+
+def test_two_runs_differ_in_seconds_only(toy):
+    before = without_timing(toy)
+    assert toy.run("execute").returncode == 0
+    assert without_timing(toy) == before
+
+
+def test_a_failing_chapter_changes_nothing_and_is_kept(toy):
+    toy.edit_cell("01_first", "print('value', value)", "print('value', value / 0)")
+    before = toy.published()
+    done = toy.run("execute")
+    assert done.returncode == 1
+    assert "01_first stopped in code cell 3 of 6 (Doubling): ZeroDivisionError" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert toy.published() == before
+    assert "ZeroDivisionError" in toy.path("build/failed/01_first.ipynb").read_text()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_run_changes_nothing(toy, signum):
+    toy.edit_cell("01_first", "print('value', value)", "print('value', value); time.sleep(60)")
+    before = toy.published()
+    process = subprocess.Popen(
+        toy.command("execute"), cwd=toy.folder, env=toy.environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("value"):
+            break
+    process.send_signal(signum)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+    assert toy.published() == before
+
+
+def test_a_second_run_in_the_same_folder_is_refused(toy):
+    toy.edit_cell("01_first", "print('value', value)", "print('value', value); time.sleep(60)")
+    process = subprocess.Popen(
+        toy.command("execute"), cwd=toy.folder, env=toy.environment(), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        process.stdout.readline()
+        time.sleep(0.1)
+        second = toy.run("execute")
+        assert second.returncode == 2
+        assert "being executed in this folder already" in second.stderr
+    finally:
+        process.kill()
+        process.communicate()
+
+
+# --- settings ---
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("SATRT=3", "SATRT is not a setting"),
+        ("START=0", "START=0: expected a whole number from 1 to 100."),
+        ("START=many", "START=many: expected a whole number"),
+        ("PROFILE=fast", "PROFILE=fast: expected full or quick."),
+        ("DATA=cifar100", "DATA=cifar100: expected one of cifar10, stand-in."),
+        ("CHAPTERS=07", "there is no chapter 07, only 01, 02."),
+    ],
+)
+def test_what_is_unknown_or_impossible_is_refused_before_anything_runs(executed, setting, sentence):
+    done = executed.run("execute", setting)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("setting", "folder"),
+    [("START=5", "full+START=5"), ("PROFILE=quick", "quick"), ("DATA=stand-in", "stand-in")],
+)
+def test_other_settings_publish_nothing(toy, setting, folder):
+    before = toy.published()
+    done = toy.run("execute", setting)
+    assert done.returncode == 0, done.stderr
+    assert toy.published() == before
+    assert toy.path(f"build/{folder}/01_first.ipynb").exists()
+    assert toy.path(f"build/{folder}/results/value.json").exists()
+
+
+def test_a_parameter_reaches_the_chapter(toy):
+    toy.run("execute", "START=5")
+    assert "The value is 10." in toy.path("build/full+START=5/01_first.ipynb").read_text()
+
+
+def test_chapters_restricts(toy):
+    done = toy.run("execute", "CHAPTERS=2")
+    assert "02_second" in done.stdout
+    assert "01_first  code cell" not in done.stdout
+
+
+def test_a_missing_artefact_runs_its_chapter_first(toy):
+    toy.path("results/value.json").unlink()
+    done = toy.run("execute", "CHAPTERS=02")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.index("01_first  code cell") < done.stdout.index("02_second  code cell")
+
+
+def test_without_data_the_stand_in_is_used_and_said(toy):
+    before = toy.published()
+    done = toy.run("execute", TOY_WITHOUT_DATA="1")
+    assert done.returncode == 0
+    assert "There is no CIFAR-10 here." in done.stdout
+    assert "mean nothing for CIFAR-10" in done.stdout
+    assert toy.published() == before
+
+
+def test_insisting_on_the_data_makes_their_absence_an_error(toy):
+    done = toy.run("execute", "DATA=cifar10", TOY_WITHOUT_DATA="1")
+    assert done.returncode == 2
+    assert done.stderr == "There is no CIFAR-10 here.\n"
+
+
+# --- freshness ---
+
+
+def test_fresh_pages_pass_and_refresh_changes_no_byte(toy):
+    before = toy.published()
+    assert toy.run("check").returncode == 0
+    assert toy.run("refresh").stdout == "All 2 pages are fresh.\n"
+    assert toy.published() == before
+
+
+HARMLESS = {
+    "a comment in a cell": lambda toy: toy.edit_cell("01_first", "# the work", "# hard work"),
+    "prose": lambda toy: toy.edit_cell("01_first", "## Doubling", "## Twice"),
+    "a comment in a helper": lambda toy: toy.edit_file("cifar_helpers/inner.py", "# added", "# zero"),
+    "a docstring": lambda toy: toy.edit_file("cifar_helpers/double.py", "Twice the value", "Its double"),
+    "an output that shows time": lambda toy: toy.edit_page(
+        "01_first", lambda page: page["cells"][9]["outputs"][0].update(text="0.0")
+    ),
+}
+
+
+@pytest.mark.parametrize("change", HARMLESS)
+def test_what_cannot_change_a_result_may_be_edited(toy, change):
+    HARMLESS[change](toy)
+    done = toy.run("check")
+    assert done.returncode == 0, done.stdout
+
+
+def put_into_notebooks(toy, setting, folder):
+    toy.run("execute", setting)
+    toy.path(f"build/{folder}/01_first.ipynb").replace(toy.path("notebooks/01_first.ipynb"))
+
+
+STALE = {
+    "a cell": (
+        lambda toy: toy.edit_cell("01_first", "double(START)", "double(START) + 1"),
+        "01_first: a code cell was edited",
+    ),
+    "a helper": (
+        lambda toy: toy.edit_file("cifar_helpers/double.py", "2 * value", "3 * value"),
+        "01_first: cifar_helpers/double.py was edited",
+    ),
+    "a helper's helper": (
+        lambda toy: toy.edit_file("cifar_helpers/inner.py", "NOTHING = 0", "NOTHING = 1"),
+        "01_first: cifar_helpers/inner.py was edited",
+    ),
+    "an output": (
+        lambda toy: toy.edit_page("01_first", lambda page: page["cells"][7]["outputs"][0].update(text="value 3\n")),
+        "01_first: an output was edited",
+    ),
+    "the result sentence": (
+        lambda toy: toy.edit_cell("01_first", "**Result.** The value is 2.", "**Result.** The value is 9."),
+        "01_first: its result sentence was edited",
+    ),
+    "the cost sentence": (
+        lambda toy: toy.edit_cell("01_first", "This page took", "This page only took"),
+        "01_first: its cost sentence was edited",
+    ),
+    "an artefact": (
+        lambda toy: toy.path("results/value.json").write_text("3"),
+        "02_second: results/value.json is not the one it was made with",
+    ),
+    "a missing artefact": (
+        lambda toy: toy.path("results/value.json").unlink(),
+        "02_second: results/value.json is missing",
+    ),
+    "a locked version": (
+        lambda toy: toy.edit_file("requirements.lock", "\nnumpy==", "\nnumpy==9."),
+        "01_first: numpy is locked at 9.",
+    ),
+    "the README's table": (
+        lambda toy: toy.edit_file("README.md", "The value is 2.", "The value is 9."),
+        "README.md: its table of results is not what the pages say",
+    ),
+    "a quick page": (
+        lambda toy: put_into_notebooks(toy, "PROFILE=quick", "quick"),
+        "01_first: it is a quick page, not a full one",
+    ),
+    "a stand-in page": (
+        lambda toy: put_into_notebooks(toy, "DATA=stand-in", "stand-in"),
+        "01_first: it is a stand-in page, not a full one",
+    ),
+    "a page that never ran": (
+        lambda toy: toy.edit_page("01_first", lambda page: page["metadata"].pop("tutorial")),
+        "01_first: it has not been run",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", STALE)
+def test_a_stale_page_is_named(toy, change):
+    edit, sentence = STALE[change]
+    edit(toy)
+    done = toy.run("check")
+    assert done.returncode == 1
+    assert sentence in done.stdout
+
+
+def test_refresh_runs_the_stale_page_and_what_depends_on_it(toy):
+    toy.edit_cell("01_first", "double(START)", "double(START) + 1")
+    done = toy.run("refresh")
+    assert done.returncode == 0, done.stderr
+    assert "02_second is stale: results/value.json is not the one it was made with." in done.stdout
+    assert toy.run("check").returncode == 0
+
+
+def test_refresh_stops_where_nothing_changes(toy):
+    toy.edit_cell("01_first", "double(START)", "double(START) + 0")
+    done = toy.run("refresh")
+    assert "01_first is stale" in done.stdout
+    assert "02_second is stale" not in done.stdout

@@ -1,0 +1,149 @@
+"""A project in miniature, to test what runs the chapters: two chapters, one artefact, no TensorFlow."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+DATA_MODULE = '''
+import os
+
+CHECKSUM = "toy"
+
+
+class DataUnavailable(RuntimeError):
+    pass
+
+
+def load_cifar10():
+    if "TOY_WITHOUT_DATA" in os.environ:
+        raise DataUnavailable("There is no CIFAR-10 here.")
+'''
+
+HELPER_MODULE = '''
+"""A helper that chapter 1 imports."""
+
+from cifar_helpers import inner
+
+
+def double(value):
+    """Twice the value."""
+    return 2 * value + inner.NOTHING
+'''
+
+PARAMETERS = """
+DATA = "cifar10"  # which images [cifar10 | stand-in]
+LIMIT = 0  # how many [0..50000]
+"""
+
+CHAPTERS = {
+    "01_first": [
+        ("markdown", [], "# Chapter 1: First"),
+        ("markdown", ["result"], "*later*"),
+        ("markdown", ["cost", "timing"], "*later*"),
+        ("markdown", [], "This chapter doubles.\n\n**What you'll do**: see."),
+        ("code", ["parameters"], PARAMETERS + "START = 1  # where to begin [1..100]"),
+        ("code", [], "import time\nfrom cifar_helpers import artefacts\nfrom cifar_helpers.double import double"),
+        ("markdown", [], "## Doubling"),
+        ("code", [], "value = double(START)  # the work\nprint('value', value)"),
+        ("code", [], "artefacts.write_json(artefacts.write('results/value.json'), value)"),
+        ("code", ["timing"], "print(time.time())"),
+        ("code", ["headline"], "from cifar_helpers.page import say\nsay(f'The value is {value}.')"),
+    ],
+    "02_second": [
+        ("markdown", [], "# Chapter 2: Second"),
+        ("markdown", ["result"], "*later*"),
+        ("markdown", [], "This chapter reads.\n\n**What you'll do**: see."),
+        ("code", ["parameters"], PARAMETERS),
+        ("code", [], "from cifar_helpers import artefacts\nfrom cifar_helpers.page import say"),
+        ("code", ["headline"], "value = artefacts.read_json(artefacts.read('results/value.json'))\nsay(f'It read {value}.')"),
+    ],
+}  # fmt: skip
+
+
+class Toy:
+    """The miniature project in ``folder``."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    @classmethod
+    def build(cls, folder):
+        shutil.copytree(PROJECT / "runner", folder / "runner")
+        for name in ("environment.yml", "requirements.lock"):
+            shutil.copy(PROJECT / name, folder)
+        helpers = folder / "cifar_helpers"
+        helpers.mkdir()
+        for name in ("__init__.py", "artefacts.py", "page.py"):
+            shutil.copy(PROJECT / "cifar_helpers" / name, helpers)
+        (helpers / "data.py").write_text(DATA_MODULE)
+        (helpers / "double.py").write_text(HELPER_MODULE)
+        (helpers / "inner.py").write_text("NOTHING = 0  # added\n")
+        # The toy has no long trainings.
+        study = folder / "runner" / "study.py"
+        study.write_text("def outdated():\n    return {}\n")
+        (folder / "notebooks").mkdir()
+        for name, cells in CHAPTERS.items():
+            notebook = {"nbformat": 4, "nbformat_minor": 5, "cells": [], "metadata": {
+                "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+                "language_info": {"name": "python"},
+            }}  # fmt: skip
+            for number, (kind, tags, text) in enumerate(cells):
+                cell = {"cell_type": kind, "id": f"cell-{number}", "metadata": {"tags": tags}, "source": text}
+                notebook["cells"].append(cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}))
+            (folder / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook))
+        (folder / "README.md").write_text(
+            "# Toy\n<!-- results: written by make execute -->\n<!-- end of results -->\n"
+        )
+        return cls(folder)
+
+    def copy(self, folder):
+        shutil.copytree(self.folder, folder)
+        return Toy(folder)
+
+    def environment(self, **extra):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("TUTORIAL_", "CIFAR10_DIR"))}
+        return {**clean, "PYTHONPATH": str(self.folder), **extra}
+
+    def command(self, *arguments):
+        return [sys.executable, "-m", "runner", *arguments]
+
+    def run(self, *arguments, **extra):
+        """Run ``python -m runner ...`` in the project; returns the finished process."""
+        return subprocess.run(
+            self.command(*arguments), cwd=self.folder, env=self.environment(**extra),
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+
+    def path(self, name):
+        return self.folder / name
+
+    def page(self, name):
+        return json.loads(self.path(f"notebooks/{name}.ipynb").read_text())
+
+    def edit_page(self, name, change):
+        page = self.page(name)
+        change(page)
+        self.path(f"notebooks/{name}.ipynb").write_text(json.dumps(page))
+
+    def edit_cell(self, name, old, new):
+        def change(page):
+            cells = [cell for cell in page["cells"] if old in "".join(cell["source"])]
+            assert len(cells) == 1
+            cells[0]["source"] = "".join(cells[0]["source"]).replace(old, new)
+
+        self.edit_page(name, change)
+
+    def edit_file(self, name, old, new):
+        text = self.path(name).read_text()
+        assert old in text
+        self.path(name).write_text(text.replace(old, new))
+
+    def published(self):
+        """{path: bytes} of pages, artefacts and README."""
+        files = [*self.folder.glob("notebooks/**/*"), *self.folder.glob("results/*"), self.path("README.md")]
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in files if path.is_file()}
