@@ -26,8 +26,9 @@ def show_images(images, titles=None, columns=10, size=1.0, ax=None):
     columns = max(1, min(columns, len(images)))
     rows = max(1, -(-len(images) // columns))
     height, width = images.shape[1:3]
-    lines = max((title.count("\n") + 1 for title in titles or []), default=0)
-    gap, head = max(1, width // 16), (2 + lines * height // 4 if lines else 0)
+    titles = [] if titles is None else list(titles)
+    lines = max((title.count("\n") + 1 for title in titles), default=0)
+    gap, head = max(1, width // 16), (2 + lines * width // 4 if lines else 0)
     step_y, step_x = height + gap + head, width + gap
     if ax is None:
         _, ax = plt.subplots(figsize=(columns * size, rows * size * step_y / step_x))

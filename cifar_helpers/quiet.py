@@ -10,10 +10,14 @@ import contextlib
 import os
 import sys
 import tempfile
+import warnings
 
 # Later notices.  Level 3, because deterministic operations make TensorFlow log a harmless "error"
 # for every data set it rewrites; what really fails still raises a Python exception.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Keras passes shuffle=True itself, and then warns that a tf.data.Dataset is not shuffled by it.
+warnings.filterwarnings("ignore", message="`shuffle=True` was passed", category=UserWarning)
 
 
 @contextlib.contextmanager

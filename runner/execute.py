@@ -128,10 +128,11 @@ def execute_one(chapter, run):
     scratch = BUILD / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / "artefacts").mkdir(parents=True)
-    parameters = run.parameters(chapter)
     print(f"\n{chapter.name}  ({run.label})", flush=True)
+    # Now: what is edited while it runs must show as stale, and must not be overwritten.
+    inputs, original = _inputs(chapter, run), chapter.path.read_bytes()
     started = time.perf_counter()
-    executed = _papermill(chapter, parameters, scratch, run)
+    executed = _papermill(chapter, scratch, run)
     seconds = time.perf_counter() - started
 
     artefacts = scratch / "artefacts"
@@ -139,10 +140,14 @@ def execute_one(chapter, run):
         _make_reproducible(path)
     seconds += _seconds_before_an_interruption(artefacts)
     page = _normalised(executed, chapter, keep_injected=not run.is_published)
-    page["metadata"][stamp.KEY] = _new_stamp(chapter, page, run, artefacts, round(seconds, 1))
+    results = _results(chapter, page, artefacts, round(seconds, 1))
+    page["metadata"][stamp.KEY] = {**inputs, **results}
     _fill_in(page)
     finished = scratch / "page.ipynb"
     finished.write_text(json.dumps(page, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    if chapter.path.read_bytes() != original:
+        raise _failed(chapter, finished, "after its last cell: it was edited while it ran")
 
     # From here on nothing can fail half-way: each file takes its place in one step.
     for name in chapter.writes:
@@ -157,9 +162,10 @@ class ChapterFailed(Exception):
     """A chapter raised an error; the message is for the terminal."""
 
 
-def _papermill(chapter, parameters, scratch, run):
+def _papermill(chapter, scratch, run):
     import papermill
 
+    parameters = run.parameters(chapter)
     environment = {
         "TUTORIAL_ARTEFACTS": run.root,
         "TUTORIAL_NEW_ARTEFACTS": scratch / "artefacts",
@@ -183,12 +189,16 @@ def _papermill(chapter, parameters, scratch, run):
         reason = str(error)
     else:
         return json.loads(output.read_text(encoding="utf-8"))
+    raise _failed(chapter, output, f"in {narrator.place}: {reason}")
+
+
+def _failed(chapter, copy, where):
+    """Keep a failed copy for reading; return the error that says where it is."""
     kept = BUILD / "failed" / f"{chapter.name}.ipynb"
-    _replace(output, kept)
-    raise ChapterFailed(
-        f"{chapter.name} stopped in {narrator.place}: {reason}\n"
-        f"Its page and its artefacts are as they were. The failed copy, with the error in full: "
-        f"{kept.relative_to(PROJECT)}"
+    _replace(copy, kept)
+    return ChapterFailed(
+        f"{chapter.name} stopped {where}\n"
+        f"Its page and its artefacts are as they were. The copy that failed: {kept.relative_to(PROJECT)}"
     )
 
 
@@ -237,9 +247,8 @@ def _renumbered(output, number):
     return output
 
 
-def _new_stamp(chapter, page, run, artefacts, seconds):
-    made = Chapter(chapter.path)
-    made.notebook = page  # the page as it will be published
+def _inputs(chapter, run):
+    """The part of a stamp that is known before the run: what the page is made from."""
     locations = {name: run.root / name for name in chapter.reads}
     locations |= {name: PROJECT / name for name in chapter.reads_published}
     return {
@@ -250,6 +259,14 @@ def _new_stamp(chapter, page, run, artefacts, seconds):
         "helpers": stamp.helper_digests(chapter.tree),
         "versions": {name: importlib.metadata.version(name) for name in stamp.PACKAGES},
         "reads": {name: stamp.file_digest(path) for name, path in sorted(locations.items())},
+    }
+
+
+def _results(chapter, page, artefacts, seconds):
+    """The part of a stamp that is known after the run: what the page shows and what it wrote."""
+    made = Chapter(chapter.path)
+    made.notebook = page  # the page as it will be published
+    return {
         "writes": {name: stamp.file_digest(artefacts / name) for name in chapter.writes},
         "outputs": stamp.outputs_digest(made),
         "headline": _headline(made),

@@ -173,6 +173,6 @@ def filled_cells(stamp):
         "result": f"**Result.** {stamp['headline']}",
         "cost": (
             f"**Measured cost.** This page took {seconds:,.0f} seconds{minutes} to make on "
-            f"{machine['cores']} cores of a machine whose processor calls itself {machine['cpu']}."
+            f"{machine['cores']} cores (processor: {machine['cpu']}), without a GPU."
         ),
     }

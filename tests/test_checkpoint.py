@@ -36,7 +36,7 @@ def small_network():
         keras.layers.Dense(10, activation="softmax"),
     ])  # fmt: skip
     rate = keras.optimizers.schedules.InverseTimeDecay(1e-2, 1, 0.1)
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 

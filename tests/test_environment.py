@@ -16,7 +16,7 @@ from runner import environment
 ROOT = environment.ROOT
 PYTHONS = ["3.11", "3.12", "3.13"]
 LOCK = environment.LOCK.read_text(encoding="utf-8")
-TARGETS = ["help", "execute", "refresh", "check", "test", "test-all", "lab", "lock", "clean"]
+TARGETS = ["help", "execute", "refresh", "check", "study", "test", "test-all", "lab", "lock", "clean"]
 
 
 # --- the list and the lock ---
@@ -113,10 +113,17 @@ def test_parameters_reach_the_runner_as_they_were_typed(conda):
 
 @pytest.mark.parametrize(
     "target, arguments",
-    [("refresh", "runner|refresh|"), ("check", "runner|check|"), ("test", "pytest|"), ("test-all", "pytest|")],
+    [("refresh", "runner|refresh|"), ("check", "runner|check|"), ("study", "runner|study|")],
 )
 def test_target_runs_its_module(conda, target, arguments):
     assert run("make", target, CONDA_PREFIX=conda).stdout == f"{ROOT}|-m|{arguments}"
+
+
+@pytest.mark.parametrize("target", ["test", "test-all"])
+def test_testing_executes_the_chapters_first(target):
+    planned = run("make", "-n", target).stdout
+    assert "-m runner execute DATA=stand-in" in planned
+    assert planned.index("-m runner execute") < planned.index("-m pytest --nbval")
 
 
 # --- the bootstrap ---

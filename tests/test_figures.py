@@ -5,6 +5,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from cifar_helpers import figures
@@ -18,13 +19,23 @@ def close_figures():
 
 def test_images_stand_row_by_row_with_their_titles():
     images = np.arange(3)[:, None, None, None] * np.ones((3, 32, 32, 3), np.uint8)
-    ax = figures.show_images(images, titles=["a", "b", "c"], columns=2)
+    ax = figures.show_images(images, titles=pd.Index(["a", "b", "c"]), columns=2)
     assert [text.get_text() for text in ax.texts] == ["a", "b", "c"]
     assert [int(drawn.get_array()[0, 0, 0]) for drawn in ax.images] == [0, 1, 2]
     left = [drawn.get_extent()[0] for drawn in ax.images]
     top = [drawn.get_extent()[3] for drawn in ax.images]
     assert left[0] == left[2] < left[1]
     assert top[0] == top[1] < top[2]
+
+
+def test_titles_of_two_lines_get_more_room():
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    one, two = (figures.show_images(images, [title] * 4, columns=1) for title in ("a", "a\nb"))
+    assert two.get_ylim()[0] > one.get_ylim()[0]
+
+
+def test_no_image_is_an_empty_figure():
+    assert not figures.show_images(np.zeros((0, 32, 32, 3))).images
 
 
 def test_float_images_are_rounded_and_clipped():

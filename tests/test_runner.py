@@ -286,3 +286,27 @@ def test_refresh_stops_where_nothing_changes(toy):
     done = toy.run("refresh")
     assert "01_first is stale" in done.stdout
     assert "02_second is stale" not in done.stdout
+
+
+def test_a_helper_edited_during_the_run_makes_the_page_stale(toy):
+    toy.edit_cell(
+        "01_first",
+        "print('value', value)",
+        "print('value', value)\nfrom pathlib import Path\nhelper = artefacts.PROJECT / 'cifar_helpers/inner.py'\n"
+        "helper.write_text('NOTHING = 5')",
+    )
+    assert toy.run("execute").returncode == 0
+    assert "cifar_helpers/inner.py was edited" in toy.run("check").stdout
+
+
+def test_a_chapter_edited_during_the_run_is_not_overwritten(toy):
+    toy.edit_cell(
+        "01_first",
+        "print('value', value)",
+        "page = artefacts.PROJECT / 'notebooks/01_first.ipynb'\n"
+        "page.write_text(page.read_text().replace('## Doubling', '## Edited'))",
+    )
+    done = toy.run("execute", "CHAPTERS=01")
+    assert done.returncode == 1
+    assert "it was edited while it ran" in done.stderr
+    assert "## Edited" in toy.path("notebooks/01_first.ipynb").read_text()

@@ -1,11 +1,13 @@
 """The drawings: reproducible, balanced, and neither trivial nor too hard for the models of the chapters."""
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
 
 from cifar_helpers import data, stand_in
+from cifar_helpers.artefacts import PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +101,12 @@ def test_linear_model_learns_something_but_not_much(linear_score):
 def test_names():
     assert len(set(stand_in.CLASSES)) == 10
     assert data.class_names("stand-in") == stand_in.CLASSES
+
+
+def test_the_network_learns_what_a_linear_model_cannot(linear_score):
+    # Chapter 3's training on the stand-in, which `make test` runs first.
+    history = PROJECT / "build" / "stand-in" / "results" / "baseline.json"
+    if not history.exists():
+        pytest.skip("`make test` executes the chapters on the stand-in first")
+    network = json.loads(history.read_text())["epochs"][-1]["val_accuracy"]
+    assert linear_score + 0.15 <= network <= 0.97
