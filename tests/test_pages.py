@@ -1,0 +1,118 @@
+"""The published pages: fresh, whole, readable, and nothing of the machine on them."""
+
+import json
+import re
+
+import pytest
+
+from runner import results, stamp, study
+from runner.chapters import NOTEBOOKS, PROJECT, all_chapters, source, tags
+
+CHAPTERS = all_chapters()
+MAIN = [chapter for chapter in CHAPTERS if chapter.path.parent == NOTEBOOKS]
+by_name = {"argvalues": CHAPTERS, "ids": lambda chapter: chapter.name}
+
+
+def outputs(chapter):
+    return [output for cell in chapter.code_cells for output in cell["outputs"]]
+
+
+def figures(chapter):
+    return [
+        cell
+        for cell in chapter.code_cells
+        if any("image/png" in output.get("data", {}) for output in cell["outputs"])
+    ]
+
+
+@pytest.mark.parametrize("chapter", **by_name)
+def test_page_is_fresh(chapter):
+    assert stamp.problems(chapter) == []
+
+
+def test_committed_results_are_fresh():
+    assert study.outdated() == {}
+
+
+def test_the_readme_has_the_pages_results():
+    assert results.readme_is_current(CHAPTERS)
+
+
+@pytest.mark.parametrize("chapter", **by_name)
+def test_cells_ran_in_order_without_error(chapter):
+    counts = [cell["execution_count"] for cell in chapter.code_cells]
+    assert counts == list(range(1, len(counts) + 1))
+    assert all(output["output_type"] != "error" for output in outputs(chapter))
+    assert all(output.get("name") != "stderr" for output in outputs(chapter))
+
+
+@pytest.mark.parametrize("chapter", **by_name)
+def test_no_path_of_a_machine_is_on_the_page(chapter):
+    text = json.dumps([source(cell) for cell in chapter.notebook["cells"]])
+    text += json.dumps([{k: v for k, v in o.get("data", o).items() if k != "image/png"} for o in outputs(chapter)])
+    text += json.dumps(chapter.notebook["metadata"])
+    assert re.findall(r"(?:/home|/root|/tmp|/work|/Users|/private|/var|/opt)/[\w./-]*", text) == []
+
+
+@pytest.mark.parametrize("chapter", **by_name)
+def test_page_is_small(chapter):
+    assert chapter.path.stat().st_size <= 1_500_000
+
+
+@pytest.mark.parametrize("chapter", **by_name)
+def test_every_figure_is_said_in_words(chapter):
+    words = [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "") for cell in figures(chapter)]
+    assert all(len(alt) > 20 for alt in words)
+    assert len(set(words)) == len(words)
+
+
+@pytest.mark.parametrize("chapter", MAIN, ids=lambda chapter: chapter.name)
+def test_chapter_has_its_fixed_parts(chapter):
+    for tag in ("parameters", "result", "cost", "headline"):
+        assert len(chapter.cells_tagged(tag)) == 1, tag
+    prose = "\n".join(source(cell) for cell in chapter.notebook["cells"] if cell["cell_type"] == "markdown")
+    for part in ("**What you'll do**", "**What you'll learn**", "**What you need**", "## Recap", "## Exercises"):
+        assert part in prose, part
+    assert (NOTEBOOKS / "solutions" / chapter.path.name).exists()
+
+
+@pytest.mark.parametrize("chapter", **by_name)
+def test_code_cells_are_short(chapter):
+    for cell in chapter.code_cells:
+        lines = [line for line in source(cell).splitlines() if line.strip()]
+        assert len(lines) <= 25 and max(map(len, lines)) <= 100, source(cell)
+
+
+@pytest.mark.parametrize("chapter", **by_name)
+def test_links_lead_somewhere(chapter):
+    for cell in chapter.notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            for target in re.findall(r"\]\((?!http)([^)#]+)", source(cell)):
+                assert (chapter.path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("chapter", **by_name)
+def test_cells_that_show_seconds_are_not_compared(chapter):
+    for cell in chapter.code_cells:
+        assert ("timing" in tags(cell)) == ("nbval-ignore-output" in tags(cell))
+
+
+def test_no_chapter_reads_what_a_later_one_writes():
+    written = set()
+    for chapter in CHAPTERS:
+        assert set(chapter.reads) <= written, chapter.name
+        written |= set(chapter.writes)
+
+
+def test_the_seeds_of_published_pages_are_their_defaults():
+    for chapter in CHAPTERS:
+        used = chapter.notebook["metadata"]["tutorial"]["parameters"]
+        changed = {name for name, p in chapter.parameters.items() if used[name] != p.default}
+        assert changed <= {"TRAIN"}, chapter.name
+
+
+@pytest.mark.parametrize("text", [PROJECT / "README.md", *(c.path for c in CHAPTERS)], ids=lambda p: p.name)
+def test_every_command_that_is_named_exists(text):
+    targets = re.findall(r"^([a-z-]+):.*## ", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.M)
+    named = re.findall(r"`make ([a-z-]+)|^make ([a-z-]+)", text.read_text(encoding="utf-8"), re.M)
+    assert {first or second for first, second in named} <= set(targets)
