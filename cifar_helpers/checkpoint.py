@@ -2,6 +2,9 @@
 
 Used in chapter 3.  What Keras's own ``BackupAndRestore`` lacks is the history: a training that
 was interrupted prints and returns all its epochs here, not the last ones only.
+
+Weights, optimiser, order of images and augmentation go on as if nothing had happened; a ``.keras``
+file does not hold the random state of dropout layers, so their draws start over.
 """
 
 import hashlib
