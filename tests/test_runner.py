@@ -81,6 +81,8 @@ def test_an_interrupted_run_changes_nothing(toy, signum):
     process = subprocess.Popen(
         toy.command("execute"), cwd=toy.folder, env=toy.environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell that runs the tests in the background may have had SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     for line in process.stdout:
         if line.startswith("value"):
