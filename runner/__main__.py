@@ -5,12 +5,16 @@ import sys
 
 from runner import results, stamp, study
 from runner.chapters import BadRequest, all_chapters, chosen_chapters
+from runner.execute import ChapterFailed, Run, execute_all, only_one
 
 SETTINGS = {"CHAPTERS": "", "PROFILE": "full", "DATA": ""}
 
 
-def main(command, *assignments):
+def main(command="--help", *assignments):
     """Run one command; returns the exit status."""
+    if command in ("-h", "--help"):
+        print(__doc__)
+        return 0
     if command == "check":
         return check()
     chapters = all_chapters()
@@ -51,22 +55,16 @@ def parse(assignments, chapters):
 
 def execute(chosen, chapters, settings, changes):
     """Regenerate the chosen chapters, whatever their state."""
-    from runner.execute import ChapterFailed, Run, execute_all, only_one
-
     profile, data = settings["PROFILE"], available_data(settings["DATA"])
     if data == "stand-in":
         profile = "quick"
     run = Run(profile, data, changes)
     if not run.is_published:
         print(f"The pages of this run go to build/{run.root.name}/; notebooks/ stays as it is.")
-    try:
-        with only_one():
-            pages = execute_all(chosen, run, chapters)
-            if run.is_published:
-                results.write_readme(all_chapters())
-    except ChapterFailed as failure:
-        print(f"\n{failure}", file=sys.stderr)
-        return 1
+    with only_one():
+        pages = execute_all(chosen, run, chapters)
+        if run.is_published:
+            results.write_readme(all_chapters())
     print("\n" + results.terminal_table(pages))
     if data == "stand-in":
         print("\nThese figures were made with drawings instead of CIFAR-10 and mean nothing for CIFAR-10.")
@@ -82,9 +80,9 @@ def refresh(chosen, chapters, settings, changes):
         # Looked at again when its turn comes: an earlier one may have changed what it reads.
         if found := stamp.problems(chapter):
             print(f"{chapter.name} is stale: {'; '.join(found)}.", flush=True)
-            if status := execute([chapter], chapters, {**settings, "DATA": "cifar10"}, {}):
-                return status
+            execute([chapter], chapters, {**settings, "DATA": "cifar10"}, {})
             stale += 1
+    results.write_readme(all_chapters())
     print(f"{stale} of {len(chosen)} pages were stale." if stale else f"All {len(chosen)} pages are fresh.")
     return 0
 
@@ -128,6 +126,9 @@ def available_data(wanted):
 if __name__ == "__main__":
     try:
         sys.exit(main(*sys.argv[1:]))
+    except ChapterFailed as failure:
+        print(f"\n{failure}", file=sys.stderr)
+        sys.exit(1)
     except BadRequest as reason:
         print(reason, file=sys.stderr)
         sys.exit(2)

@@ -66,5 +66,6 @@ def write_readme(chapters):
     new = BETWEEN.sub(lambda _: readme_table(chapters), text)
     if new != text:
         scratch = PROJECT / "build" / "README.md"
+        scratch.parent.mkdir(exist_ok=True)
         scratch.write_text(new, encoding="utf-8")
         os.replace(scratch, README)

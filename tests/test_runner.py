@@ -283,6 +283,17 @@ def test_refresh_runs_the_stale_page_and_what_depends_on_it(toy):
     assert toy.run("check").returncode == 0
 
 
+def test_refresh_mends_the_readmes_table(toy):
+    before = toy.published()
+    toy.edit_file("README.md", "The value is 2.", "The value is 9.")
+    assert toy.run("refresh").returncode == 0
+    assert toy.published() == before
+
+
+def test_help_says_what_there_is(toy):
+    assert "execute|refresh|check|study" in toy.run("--help").stdout
+
+
 def test_refresh_stops_where_nothing_changes(toy):
     toy.edit_cell("01_first", "double(START)", "double(START) + 0")
     done = toy.run("refresh")
