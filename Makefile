@@ -31,8 +31,8 @@ refresh: ## regenerate only the stale chapters and what depends on them
 check: ## verify in seconds that every page is fresh
 	@$(python) -m runner check
 
-study: ## make the results of long trainings that are missing or outdated; can be interrupted
-	@$(python) -m runner study
+study: ## make the results of long trainings that are missing or outdated, or some of them: RUNS="fast84*"
+	@$(python) -m runner study $(parameters)
 
 # Every chapter and solution in its quick profile on the stand-in; then the fast tests, and every cell of the chapters
 # again, whose outputs must be the same.

@@ -7,7 +7,7 @@ from runner import results, stamp, study
 from runner.chapters import BadRequest, all_chapters, chosen_chapters
 from runner.execute import ChapterFailed, Run, execute_all, only_one
 
-SETTINGS = {"CHAPTERS": "", "PROFILE": "full", "DATA": ""}
+SETTINGS = {"CHAPTERS": "", "PROFILE": "full", "DATA": "", "RUNS": "*"}
 
 
 def main(command="--help", *assignments):
@@ -19,13 +19,17 @@ def main(command="--help", *assignments):
         return check()
     chapters = all_chapters()
     settings, changes = parse(assignments, chapters)
+    if settings["RUNS"] != SETTINGS["RUNS"] and command != "study":
+        raise BadRequest(f"make {command} does not take RUNS; make study does.")
     chosen = chosen_chapters(settings["CHAPTERS"], chapters)
     if command == "refresh":
         return refresh(chosen, chapters, settings, changes)
     if command == "execute":
         return execute(chosen, chapters, settings, changes)
     if command == "study":
-        return study.run()
+        if changes or any(settings[name] != SETTINGS[name] for name in SETTINGS if name != "RUNS"):
+            raise BadRequest("make study takes RUNS and no other setting: what it trains is fixed in runner/study.py.")
+        return study.run(settings["RUNS"])
     raise BadRequest(f"There is no command {command}; type make to see what there is.")
 
 
@@ -91,7 +95,7 @@ def check():
     """Say whether every published page is fresh."""
     chapters = all_chapters()
     stale = {chapter.name: found for chapter in chapters if (found := stamp.problems(chapter))}
-    stale |= {f"results/{name}.json": [reason] for name, reason in study.outdated().items()}
+    stale |= {name: [reason] for name, reason in study.outdated().items()}
     if not stale and not results.readme_is_current(chapters):
         stale["README.md"] = ["its table of results is not what the pages say"]
     for name, found in stale.items():

@@ -137,7 +137,7 @@ def execute_one(chapter, run):
 
     artefacts = scratch / "artefacts"
     for path in artefacts.rglob("*.keras"):
-        _make_reproducible(path)
+        make_reproducible(path)
     seconds += _seconds_before_an_interruption(artefacts)
     page = _normalised(executed, chapter, keep_injected=not run.is_published)
     results = _results(chapter, page, artefacts, round(seconds, 1))
@@ -320,7 +320,7 @@ def _seconds_before_an_interruption(artefacts):
     return sum(timing.get("seconds_before_resuming", 0) for timing in timings)
 
 
-def _make_reproducible(path):
+def make_reproducible(path):
     """Rewrite a .keras archive without the time at which it was saved."""
     scratch = path.with_suffix(".new")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(scratch, "w") as new:

@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 
 from cifar_helpers import data
+from cifar_helpers.provenance import code_digest, digest
 from runner.chapters import PROJECT, source, tags
 from runner.environment import locked_versions
 
@@ -22,32 +23,6 @@ PACKAGES = [
     *("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pandas"),
     *("matplotlib", "seaborn", "pillow"),
 ]
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-
-
-def digest(value):
-    """SHA-256 of a JSON-able value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def code_digest(text):
-    """SHA-256 of Python source's syntax tree, without comments, docstrings and layout."""
-    return digest(_shape(ast.parse(text)))
-
-
-def _shape(node):
-    """A syntax tree as nested lists, the same on every supported Python."""
-    if isinstance(node, ast.AST):
-        fields = dict(ast.iter_fields(node))
-        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            fields["body"] = node.body[1:]
-        kept = [
-            [name, _shape(value)]
-            for name, value in sorted(fields.items())
-            if value not in (None, []) and name not in ("kind", "type_comment")
-        ]
-        return [type(node).__name__, *kept]
-    return [_shape(item) for item in node] if isinstance(node, list) else repr(node)
 
 
 def helper_digests(tree, package=PROJECT / "cifar_helpers"):
@@ -74,8 +49,10 @@ def _imported(tree, package):
 
 
 def file_digest(path):
-    """SHA-256 of an artefact; of a JSON file, without its "timing" field."""
+    """SHA-256 of an artefact; of a JSON file, without its "timing" field; of a folder, all its files."""
     path = Path(path)
+    if path.is_dir():
+        return digest({file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.iterdir()})
     if path.suffix == ".json":
         value = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(value, dict):

@@ -1,0 +1,121 @@
+"""Running a training of the fast network: the type to compute in, epochs that survive an interruption, scores."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cifar_helpers.artefacts import PROJECT
+from cifar_helpers.fast_network import six_views
+from cifar_helpers.fast_training import FastTraining, forward
+
+
+def compute_type():
+    """The type to compute in on this machine: "bfloat16" where it is clearly faster, or "float32"."""
+    seconds = {}
+    for dtype in ("float32", "bfloat16"):
+        maps, kernel = tf.ones((100, 15, 15, 64), dtype), tf.ones((3, 3, 64, 64), dtype)
+        convolve = tf.function(lambda maps, kernel: tf.reduce_sum(tf.nn.conv2d(maps, kernel, 1, "SAME")))
+        seconds[dtype] = min(_seconds(convolve, maps, kernel) for _ in range(6))
+    return "bfloat16" if 1.2 * seconds["bfloat16"] < seconds["float32"] else "float32"
+
+
+def _seconds(function, *arguments):
+    started = time.perf_counter()
+    float(function(*arguments))
+    return time.perf_counter() - started
+
+
+def fast_logits(model, images, dtype, batch_size=1000):
+    """Return the logits of ``images`` twice, as NumPy arrays of shape (n, 10), float32.
+
+    First as they are, then averaged over six views of each image (``six_views``).
+    """
+    compute = tf.function(lambda pixels: forward(model, pixels, dtype)[0], reduce_retracing=True)
+    plain, averaged = [], []
+    for first in range(0, len(images), batch_size):
+        views = six_views(images[first : first + batch_size])
+        logits = [compute(tf.constant(view)).numpy() for _, view in views]
+        plain.append(logits[0])
+        averaged.append(sum(weight * part for (weight, _), part in zip(views, logits, strict=True)))
+    return np.concatenate(plain), np.concatenate(averaged)
+
+
+def top1(labels, logits):
+    """Share of ``logits``, shape (n, 10), whose largest belongs to the right label, shape (n, 1) or (n,)."""
+    return float(np.mean(logits.argmax(axis=1) == np.asarray(labels).reshape(-1)))
+
+
+def train(name, recipe, images, labels, seed, dtype, show=print):
+    """Train the fast network and return the finished ``FastTraining``.
+
+    After each epoch everything needed to go on is on disk: called again with the same arguments, the
+    same helper modules and the same versions, an interrupted training goes on and ends with the same
+    weights.  show: called with one line per epoch.
+    """
+    training = FastTraining(recipe, images, labels, seed, dtype)
+    state = _State(name, training)
+    state.restore()
+    for number in range(recipe.epochs):
+        if number == len(training.epochs):
+            training.run_epoch()
+            state.save()
+        row = training.epochs[number]
+        show(
+            f"epoch {number + 1} of {recipe.epochs}"
+            f"  loss {row['loss']:.4f}  accuracy {row['accuracy']:7.2%}"
+        )
+    state.remove()
+    return training
+
+
+class _State:
+    """The state of a training on disk: weights, momenta and history after the last finished epoch."""
+
+    def __init__(self, name, training):
+        folder = Path(os.environ.get("TUTORIAL_CHECKPOINTS", PROJECT / "build" / "checkpoints"))
+        self.training = training
+        self.path = folder / f"{name}-{_digest(training)[:16]}" / "state.npz"
+
+    def _variables(self):
+        return [*self.training.model.variables, *self.training.momenta]
+
+    def save(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self.path.with_name("new.npz")
+        history = np.array(json.dumps(self.training.epochs))
+        np.savez(scratch, history, *[np.asarray(variable) for variable in self._variables()])
+        os.replace(scratch, self.path)
+
+    def restore(self):
+        if self.path.exists():
+            with np.load(self.path) as saved:
+                history, *arrays = (saved[name] for name in saved.files)
+            for variable, array in zip(self._variables(), arrays, strict=True):
+                variable.assign(array)
+            self.training.epochs = json.loads(str(history))
+
+    def remove(self):
+        shutil.rmtree(self.path.parent, ignore_errors=True)
+
+
+def _digest(training):
+    """Digest of everything that decides how this training goes on."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    state = {
+        "recipe": dataclasses.asdict(training.recipe),
+        "seed": training.seed,
+        "dtype": training.dtype,
+        "data": [hashlib.sha256(part.tobytes()).hexdigest() for part in (training.images, training.labels)],
+        "helpers": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
+        "versions": [tf.__version__, keras.__version__, np.__version__],
+    }
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

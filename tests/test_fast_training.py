@@ -1,0 +1,239 @@
+"""The fast network's training: its images, its forward pass, its step, on one device and on two."""
+
+import dataclasses
+import functools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cifar_helpers import fast_run, fast_training
+from cifar_helpers.fast_network import six_views
+from cifar_helpers.fast_recipe import ABLATION, FAST84, FAST94, Recipe
+from cifar_helpers.fast_training import FastTraining, epoch_images, forward, orthogonalise
+from cifar_helpers.stand_in import load_stand_in
+from runner.chapters import PROJECT
+
+TINY = Recipe(widths=(4, 8, 8), epochs=2, batch_size=64, whiten_bias_epochs=1)
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    return load_stand_in(256, 10)[0]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
+    return tmp_path
+
+
+def weights(training):
+    return [np.asarray(variable) for variable in training.model.variables]
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+# ---- Images ----
+
+
+def test_two_epochs_in_a_row_show_every_image_both_ways(drawings):
+    recipe = dataclasses.replace(TINY, crop=False)
+    first, _ = epoch_images(recipe, drawings[0], 0, 0)
+    second, _ = epoch_images(recipe, drawings[0], 0, 1)
+    np.testing.assert_array_equal(first[:, :, ::-1], second)
+    assert 0.3 < np.mean([np.array_equal(a, b) for a, b in zip(first, drawings[0], strict=True)]) < 0.7
+
+
+def test_shifted_images_are_windows_of_the_padded_ones():
+    images = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), np.uint8)
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
+    moved = fast_training.shift(images, np.random.default_rng(1))
+    found = set()
+    for image, source in zip(moved, padded, strict=True):
+        windows = {(t, l) for t in range(5) for l in range(5) if np.array_equal(image, source[t : t + 8, l : l + 8])}
+        assert windows
+        found |= windows
+    assert len(found) > 15
+
+
+def test_an_epochs_images_depend_on_seed_and_number_alone(drawings):
+    for one, two in zip(epoch_images(TINY, drawings[0], 3, 1), epoch_images(TINY, drawings[0], 3, 1), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(epoch_images(TINY, drawings[0], 4, 1)[0], epoch_images(TINY, drawings[0], 3, 1)[0])
+
+
+# ---- The forward pass ----
+
+
+def test_the_forward_pass_is_the_keras_models(drawings):
+    training = FastTraining(TINY, *drawings, seed=0)
+    training.run_epoch()
+    expected = training.model.predict(drawings[0][:20], verbose=0)
+    ours = forward(training.model, drawings[0][:20], "float32")[0].numpy()
+    assert np.abs(ours - expected).max() < 1e-5 * np.abs(expected).max() + 1e-6
+
+
+def test_in_training_the_statistics_are_those_of_the_batch(drawings):
+    training = FastTraining(TINY, *drawings, seed=0)
+    model = training.model
+    batch = drawings[0][:20]
+    expected = model(batch, training=True).numpy()
+    ours, statistics = forward(model, batch, "float32", training=True)
+    assert len(statistics) == 6
+    assert np.abs(ours.numpy() - expected).max() < 1e-4 * np.abs(expected).max() + 1e-6
+
+
+def test_bfloat16_is_close(drawings):
+    training = FastTraining(TINY, *drawings, seed=0)
+    training.run_epoch()
+    exact = forward(training.model, drawings[0][:50], "float32")[0].numpy()
+    rough = forward(training.model, drawings[0][:50], "bfloat16")[0].numpy()
+    assert np.abs(rough - exact).max() < 0.1 * np.abs(exact).max()
+
+
+# ---- The step ----
+
+
+def test_gradients_are_those_of_the_keras_model(drawings):
+    training = FastTraining(TINY, *drawings, seed=0)
+    images, labels = drawings[0][:32], training.labels[:32]
+    variables, ours, *_ = training.gradients(images, labels, training=False)
+    target = tf.one_hot(labels, 10) * 0.8 + 0.02
+    with tf.GradientTape() as tape:
+        logits = training.model(images, training=False)
+        loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
+    theirs = tape.gradient(loss, [variable.value for variable in variables])
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-5 * np.abs(their).max())
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 8, 16), (3, 3, 2, 6)])
+def test_an_orthogonalised_update_has_singular_values_near_one(shape):
+    update = tf.random.stateless_normal(shape, (0, 0))
+    before = np.linalg.svd(tf.reshape(update, (-1, shape[-1])), compute_uv=False)
+    after = np.linalg.svd(tf.reshape(orthogonalise(update), (-1, shape[-1])), compute_uv=False)
+    assert after.max() / after.min() < before.max() / before.min()
+    assert (after > 0.4).all()
+    assert (after < 1.4).all()
+
+
+@pytest.mark.parametrize("recipe", [TINY, *(dataclasses.replace(r, widths=TINY.widths) for r in ABLATION.values())])
+def test_every_recipe_learns(drawings, recipe):
+    training = FastTraining(dataclasses.replace(recipe, epochs=3, batch_size=32), *drawings, seed=0)
+    rows = [training.run_epoch() for _ in range(3)]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_frozen_and_trained_variables(drawings):
+    training = FastTraining(TINY, *drawings, seed=0)
+    layer = training.model.get_layer("whiten")
+    filters, bias, slope = layer.kernel.numpy(), [], training.model.get_layer("group1_norm1").gamma.numpy()
+    for _ in range(2):
+        training.run_epoch()
+        bias.append(layer.bias.numpy())
+    np.testing.assert_array_equal(layer.kernel.numpy(), filters)
+    np.testing.assert_array_equal(training.model.get_layer("group1_norm1").gamma.numpy(), slope)
+    assert bias[0].any()
+    np.testing.assert_array_equal(bias[0], bias[1])  # it learns in the first epoch only
+
+
+def test_each_ablation_changes_one_setting():
+    first = dataclasses.asdict(ABLATION["all"])
+    for name, recipe in ABLATION.items():
+        changed = [key for key, value in dataclasses.asdict(recipe).items() if value != first[key]]
+        assert len(changed) == (name != "all")
+
+
+def test_the_headline_recipes_use_every_trick():
+    for recipe in (FAST84, FAST94):
+        assert all(value for value in dataclasses.asdict(recipe).values() if isinstance(value, bool))
+
+
+# ---- Whole trainings ----
+
+
+def test_two_trainings_end_with_the_same_bits(drawings):
+    runs = [fast_run.train("run", TINY, *drawings, 0, "float32", show=str) for _ in range(2)]
+    assert same(weights(runs[0]), weights(runs[1]))
+    assert [row["loss"] for row in runs[0].epochs] == [row["loss"] for row in runs[1].epochs]
+
+
+def test_an_interrupted_training_ends_with_the_same_bits(drawings, own_folder, monkeypatch):
+    whole = fast_run.train("run", TINY, *drawings, 0, "float32", show=str)
+    run_epoch = FastTraining.run_epoch
+
+    def interrupted(training):
+        if training.epochs:
+            raise KeyboardInterrupt
+        return run_epoch(training)
+
+    monkeypatch.setattr(FastTraining, "run_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fast_run.train("run", TINY, *drawings, 0, "float32", show=str)
+    monkeypatch.setattr(FastTraining, "run_epoch", run_epoch)
+    assert len(list(own_folder.rglob("state.npz"))) == 1
+    lines = []
+    resumed = fast_run.train("run", TINY, *drawings, 0, "float32", show=lines.append)
+    assert same(weights(whole), weights(resumed))
+    assert len(lines) == TINY.epochs
+    assert list(own_folder.rglob("*")) == []
+
+
+def test_another_seed_does_not_go_on_with_a_state(drawings, own_folder):
+    states = {fast_run._State("run", FastTraining(TINY, *drawings, seed)).path for seed in (0, 1)}
+    assert len(states) == 2
+
+
+def test_scores_count_right_answers():
+    logits = np.eye(10)[[3, 1, 2, 2]]
+    assert fast_run.top1(np.array([[3], [1], [2], [5]]), logits) == 0.75
+
+
+def test_averaged_logits_weigh_the_six_views(drawings):
+    training = FastTraining(TINY, *drawings, seed=0)
+    plain, averaged = fast_run.fast_logits(training.model, drawings[0][:30], "float32", batch_size=20)
+    predict = functools.partial(training.model.predict, verbose=0)
+    expected = sum(weight * predict(view) for weight, view in six_views(drawings[0][:30]))
+    np.testing.assert_allclose(plain, predict(drawings[0][:30]), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(averaged, expected, rtol=1e-3, atol=1e-4)
+
+
+# ---- Several devices ----
+
+
+
+def test_two_devices_average_to_the_gradients_of_one():
+    code = """
+import cifar_helpers
+import tensorflow as tf
+processor = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+import numpy as np
+from cifar_helpers.fast_recipe import Recipe
+from cifar_helpers.fast_training import FastTraining
+
+rng = np.random.default_rng(0)
+images, labels = rng.integers(0, 256, (32, 32, 32, 3), np.uint8), rng.integers(0, 10, 32)
+recipe = Recipe(widths=(4, 8, 8), epochs=1, batch_size=32)
+found = []
+for strategy in (tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), tf.distribute.get_strategy()):
+    with strategy.scope():
+        training = FastTraining(recipe, images, labels, seed=0)
+        step = tf.function(lambda *batch: strategy.run(
+            lambda *part: training.gradients(*part, training=False)[1], batch
+        ))
+        gradients = step(training._spread(images), training._spread(training.labels))
+        found.append([strategy.experimental_local_results(gradient)[0].numpy() for gradient in gradients])
+        training.run_epoch()
+        assert np.isfinite(training.epochs[0]["loss"])
+for one, two in zip(*found):
+    np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-5 * np.abs(two).max())
+print(len(found[0]), "gradients agree")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "14 gradients agree", done.stderr
