@@ -3,7 +3,7 @@
 # PYTHON=/path/to/python     the Python that .venv is built with, instead of the first suitable one found
 # CIFAR10_DIR=/path/to/data  where the images are
 .DEFAULT_GOAL := help
-.PHONY: help execute refresh check study test test-all lab lock clean
+.PHONY: help execute refresh check study bench test test-all lab lock clean
 .NOTPARALLEL:
 
 # Nothing but this project, even where no editable installation stands or another PYTHONPATH is set.
@@ -33,6 +33,9 @@ check: ## verify in seconds that every page is fresh
 
 study: ## make the results of long trainings that are missing or outdated, or some of them: RUNS="fast84*"
 	@$(python) -m runner study $(parameters)
+
+bench: ## time two ways of training in turn, and compare with the best this machine can do
+	@$(python) -m runner bench
 
 # Every chapter and solution in its quick profile on the stand-in; then the fast tests, and every cell of the chapters
 # again, whose outputs must be the same.

@@ -1,9 +1,9 @@
-"""The commands behind the Makefile: ``python -m runner execute|refresh|check|study [NAME=value ...]``."""
+"""The commands behind the Makefile: ``python -m runner execute|refresh|check|study|bench [NAME=value ...]``."""
 
 import os
 import sys
 
-from runner import results, stamp, study
+from runner import bench, results, stamp, study
 from runner.chapters import BadRequest, all_chapters, chosen_chapters
 from runner.execute import ChapterFailed, Run, execute_all, only_one
 
@@ -17,6 +17,8 @@ def main(command="--help", *assignments):
         return 0
     if command == "check":
         return check()
+    if command == "bench":
+        return bench.run()
     chapters = all_chapters()
     settings, changes = parse(assignments, chapters)
     if settings["RUNS"] != SETTINGS["RUNS"] and command != "study":

@@ -75,7 +75,7 @@ def _baseline_ways(steps=40, batch_size=64):
 
     def way(**options):
         model = build_baseline()
-        model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy", ["accuracy"], **options)
+        model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
 
         def fit():
             model.fit(batches, steps_per_epoch=steps, verbose=0)

@@ -291,7 +291,7 @@ def test_refresh_mends_the_readmes_table(toy):
 
 
 def test_help_says_what_there_is(toy):
-    assert "execute|refresh|check|study" in toy.run("--help").stdout
+    assert "execute|refresh|check|study|bench" in toy.run("--help").stdout
 
 
 def test_refresh_stops_where_nothing_changes(toy):
