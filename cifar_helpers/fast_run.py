@@ -1,11 +1,10 @@
-"""Running a training of the fast network: the type to compute in, epochs that survive an interruption, scores."""
+"""Running a training of the fast network: epochs that survive an interruption, and scores."""
 
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
@@ -16,22 +15,6 @@ import tensorflow as tf
 from cifar_helpers.artefacts import PROJECT
 from cifar_helpers.fast_network import six_views
 from cifar_helpers.fast_training import FastTraining, forward
-
-
-def compute_type():
-    """The type to compute in on this machine: "bfloat16" where it is clearly faster, or "float32"."""
-    seconds = {}
-    for dtype in ("float32", "bfloat16"):
-        maps, kernel = tf.ones((100, 15, 15, 64), dtype), tf.ones((3, 3, 64, 64), dtype)
-        convolve = tf.function(lambda maps, kernel: tf.reduce_sum(tf.nn.conv2d(maps, kernel, 1, "SAME")))
-        seconds[dtype] = min(_seconds(convolve, maps, kernel) for _ in range(6))
-    return "bfloat16" if 1.2 * seconds["bfloat16"] < seconds["float32"] else "float32"
-
-
-def _seconds(function, *arguments):
-    started = time.perf_counter()
-    float(function(*arguments))
-    return time.perf_counter() - started
 
 
 def fast_logits(model, images, dtype, batch_size=1000):

@@ -15,10 +15,10 @@ ROUNDS = 4
 def run():
     """Measure, print and write.  Returns 0."""
     import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
-    from cifar_helpers import cost, fast_run
+    from cifar_helpers import cost
     from cifar_helpers.fast_network import build_fast_network
 
-    dtype = fast_run.compute_type()
+    dtype = cost.compute_type()
     print(f"This machine computes fastest in {dtype}. About five minutes.", flush=True)
     found = {"hardware": machine(), "type": dtype}
     found["peak"] = {name: cost.peak(name) for name in sorted({"float32", dtype})}

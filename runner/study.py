@@ -19,7 +19,6 @@ from runner import stamp
 from runner.chapters import PROJECT, BadRequest, all_chapters
 from runner.execute import BUILD, Run, execute_one, machine, make_reproducible, only_one
 
-
 MISSING, CHANGED = "it is missing", "its recipe has changed since"
 
 
@@ -55,7 +54,8 @@ class FastStudy:
     """One training of the fast network, in a process of its own.
 
     validated: train on 45,000 images and score the 5,000 that validate; otherwise train on all
-    50,000 and score the test images.  dtype: what to compute in; None: what is fastest.  model: where the weights are kept, if they are.
+    50,000 and score the test images.  dtype: what to compute in; None: what is fastest here.
+    model: where the weights are kept, if they are.
     """
 
     def __init__(self, name, recipe, seed, validated=False, dtype=None, model=None):
@@ -74,9 +74,9 @@ class FastStudy:
 
     def make(self):
         """Train, score and write the result, in a new process: each run then starts alike."""
-        code = f"from runner import study; study.by_name({self.name!r}).train()"
+        command = [sys.executable, "-m", "runner.study", self.name]
         environment = {**os.environ, "TUTORIAL_CHECKPOINTS": str(BUILD / "checkpoints"), "PYTHONHASHSEED": "0"}
-        if subprocess.run([sys.executable, "-c", code], cwd=PROJECT, env=environment, check=False).returncode:
+        if subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode:
             raise BadRequest(f"{self.name} stopped before its end; `make study` goes on with it.")
 
     def train(self):
@@ -84,19 +84,22 @@ class FastStudy:
         import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
         import tensorflow as tf
 
-        from cifar_helpers import fast_run
+        from cifar_helpers import cost, fast_run
         from cifar_helpers.data import load_cifar10, split_validation
 
         tf.config.experimental.enable_op_determinism()
         train, scored = load_cifar10()
         if self.validated:
             train, scored = split_validation(*train)
-        dtype = self.dtype or fast_run.compute_type()
+        dtype = self.dtype or cost.compute_type()
+        code = provenance.run_digest({"recipe": dataclasses.asdict(self.recipe)})  # now: files may be edited meanwhile
         started = time.perf_counter()
         training = fast_run.train(self.kind, self.recipe, *train, self.seed, dtype, show=_show)
         trained = time.perf_counter()
         plain, averaged = fast_run.fast_logits(training.model, scored[0], dtype)
         ended = time.perf_counter()
+        # What an interrupted training had done before counts too.
+        seconds = max(trained - started, sum(row["seconds"] for row in training.epochs))
         record = {
             "name": self.kind, "seed": self.seed, "recipe": dataclasses.asdict(self.recipe), "type": dtype,
             "images": len(train[0]), "epochs": training.epochs,
@@ -104,8 +107,8 @@ class FastStudy:
                 "on": "validation" if self.validated else "test", "images": len(scored[0]),
                 "plain": fast_run.top1(scored[1], plain), "six_views": fast_run.top1(scored[1], averaged),
             },
-            "timing": {"training": round(trained - started, 1), "evaluation": round(ended - trained, 1)},
-            **_circumstances(), "code": provenance.run_digest({"recipe": dataclasses.asdict(self.recipe)}),
+            "timing": {"training": round(seconds, 1), "evaluation": round(ended - trained, 1)},
+            **_circumstances(), "code": code,
         }  # fmt: skip
         if self.model:
             scratch = BUILD / "new.keras"
@@ -186,3 +189,10 @@ def run(pattern="*"):
         print(f"{study.path.relative_to(PROJECT)} is written.", flush=True)
     print("All results are up to date.")
     return 0
+
+
+if __name__ == "__main__":  # the process of one training
+    try:
+        by_name(sys.argv[1]).train()
+    except KeyboardInterrupt:
+        sys.exit(130)
