@@ -151,6 +151,7 @@ STUDIES = [
     BaselineStudy("baseline_zero", {"LEARNING_RATE": 0.002, "SCHEDULE": "linear-to-zero", "SHIFTS": "whole"}),
     *(FastStudy("fast84", FAST84, seed) for seed in range(5)),
     *(FastStudy("fast94", FAST94, seed) for seed in range(5)),
+    *(FastStudy("fast94_float32", FAST94, seed, dtype="float32") for seed in range(2)),
     FastStudy("fast94_twin", FAST94, 0, validated=True, model="models/fast94_twin.keras"),
     *(
         FastStudy(f"ablation-{name}", recipe, seed, validated=True)
