@@ -1,4 +1,4 @@
-"""The settings of chapter 6's trainings.  All were chosen on validation images."""
+"""The settings of the fast network's trainings: as published, or chosen on validation images."""
 
 import dataclasses
 

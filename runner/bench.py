@@ -1,19 +1,25 @@
 """How fast this machine trains, in ratios: two ways of doing the same, timed in turn, A B A B.
 
 ``make bench`` prints a table and writes ``build/bench.json``.  It judges nothing: machines differ.
+Figures mean something only on an idle machine.
 """
 
 import statistics
 import time
 
 from cifar_helpers.artefacts import write_json
-from runner.execute import BUILD, machine
+from runner.execute import BUILD, machine, only_one
 
 ROUNDS = 4
 
 
 def run():
-    """Measure, print and write.  Returns 0."""
+    """Measure, print and write, unless a chapter or a study is training here.  Returns 0."""
+    with only_one():
+        return _measure()
+
+
+def _measure():
     import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
     from cifar_helpers import cost
     from cifar_helpers.fast_network import build_fast_network
@@ -83,7 +89,7 @@ def _baseline_ways(steps=40, batch_size=64):
 
         return fit
 
-    return {"model.fit as Keras sets it": way(), "chapter 3": way(jit_compile=False)}
+    return {"model.fit as Keras sets it": way(), "model.fit without XLA": way(jit_compile=False)}
 
 
 def _fast_ways(dtype, batch_size=500):

@@ -1,7 +1,7 @@
 """Long trainings beside the chapters, each of which becomes one small file under ``results/``.
 
 A file holds the curve, the scores, settings, seed, versions, hardware, seconds and the digest of
-the recipe.  No chapter waits for a training; chapters 4 and 6 read what is there.  A training
+the recipe.  No chapter waits for a training; chapter 4 reads what is there.  A training
 that was interrupted goes on after its last finished epoch.
 """
 
