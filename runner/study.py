@@ -183,6 +183,8 @@ def run(pattern="*"):
     if not chosen:
         raise BadRequest(f"RUNS={pattern}: no such study; there are {', '.join(study.name for study in STUDIES)}.")
     waiting = [study for study in chosen if study.problem()]
+    if waiting:
+        _require_data()
     for number, study in enumerate(waiting, start=1):
         print(f"\n{study.name}  ({number} of {len(waiting)}): {study.problem()}.", flush=True)
         with only_one():
@@ -190,6 +192,16 @@ def run(pattern="*"):
         print(f"{study.path.relative_to(PROJECT)} is written.", flush=True)
     print("All results are up to date.")
     return 0
+
+
+def _require_data():
+    """Raise BadRequest, with a sentence for the terminal, where CIFAR-10 cannot be had."""
+    from cifar_helpers.data import DataUnavailable, load_cifar10
+
+    try:
+        load_cifar10()
+    except DataUnavailable as reason:
+        raise BadRequest(str(reason)) from None
 
 
 if __name__ == "__main__":  # the process of one training

@@ -142,6 +142,16 @@ def test_names_are_unique_and_an_unknown_one_is_refused():
         study.run("nothing")
 
 
+def test_without_the_images_a_study_says_so_and_starts_nothing(tmp_path, monkeypatch):
+    one = study.FastStudy("fast94", FAST94, 0)
+    one.path = tmp_path / "fast94-seed0.json"
+    one.make = lambda: pytest.fail("a training was started")
+    monkeypatch.setattr(study, "STUDIES", [one])
+    monkeypatch.setenv("CIFAR10_DIR", str(tmp_path))
+    with pytest.raises(BadRequest, match="CIFAR10_DIR"):
+        study.run()
+
+
 def test_a_training_that_stops_leaves_the_committed_result(tmp_path):
     one = study.FastStudy("fast94", FAST94, 0)
     one.path = tmp_path / "fast94-seed0.json"
