@@ -1,10 +1,9 @@
 """Training that can be interrupted: after each epoch, everything needed to go on is on disk.
 
 Used in chapter 3.  What Keras's own ``BackupAndRestore`` lacks is the history: a training that
-was interrupted prints and returns all its epochs here, not the last ones only.
-
-Weights, optimiser, order of images and augmentation go on as if nothing had happened; a ``.keras``
-file does not hold the random state of dropout layers, so their draws start over.
+was interrupted prints and returns all its epochs here, not the last ones only.  And a ``.keras`` file
+does not hold the random state of dropout layers; here it is kept too, so that a training that was
+interrupted ends with the same weights, to the last bit, as one that was not.
 """
 
 import hashlib
@@ -39,6 +38,7 @@ class Checkpoint(keras.callbacks.Callback):
         folder = Path(os.environ.get("TUTORIAL_CHECKPOINTS", PROJECT / "build" / "checkpoints"))
         self.folder = folder / f"{name}-{_digest(recipe)[:16]}"
         self.epochs, self.seconds, self.restored = [], [], 0
+        self._draws = {}  # number of finished epochs: random states after them
 
     def restore(self, model):
         """Return the model to train: ``model``, or its copy from the last finished epoch."""
@@ -49,6 +49,10 @@ class Checkpoint(keras.callbacks.Callback):
             history = read_json(self.folder / "history.json")
             self.epochs = history["epochs"][: self.restored]
             self.seconds = history["seconds"][: self.restored]
+            # Under the model's own number: the history may be one epoch ahead of it.
+            self._draws = history["draws"]
+            for state, values in zip(_random_states(model), self._draws[str(self.restored)], strict=True):
+                state.assign(values)
             for number in range(self.restored):
                 self._print(number)
         return model
@@ -73,7 +77,10 @@ class Checkpoint(keras.callbacks.Callback):
         # whole always has its history, whenever the process is killed.
         self.folder.mkdir(parents=True, exist_ok=True)
         history = self.folder / "history.json"
-        write_json(history.with_suffix(".new"), {"epochs": self.epochs, "seconds": self.seconds})
+        states = [keras.ops.convert_to_numpy(state).tolist() for state in _random_states(self.model)]
+        self._draws = {str(done - 1): self._draws.get(str(done - 1)), str(done): states}
+        kept = {"epochs": self.epochs, "seconds": self.seconds, "draws": self._draws}
+        write_json(history.with_suffix(".new"), kept)
         os.replace(history.with_suffix(".new"), history)
         scratch = self.folder / "new.keras"
         self.model.save(scratch)
@@ -89,6 +96,11 @@ class Checkpoint(keras.callbacks.Callback):
         if "val_accuracy" in row:
             line += f"  validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:7.2%}"
         print(line, flush=True)
+
+
+def _random_states(model):
+    """The variables that dropout layers take their next draws from."""
+    return [layer.seed_generator.state for layer in model.layers if hasattr(layer, "seed_generator")]
 
 
 def _digest(recipe):

@@ -87,11 +87,11 @@ def page_code(chapter):
 def recipe_digest(chapter, recipe):
     """Digest of what decides the weights that a training ends with.
 
-    The chapter's cells tagged "recipe", the modules with the network and its batches, the
+    The chapter's cells tagged "recipe", the modules with the network, its layers and its batches, the
     training's settings (``recipe``, a dictionary), the data and the locked versions.
     """
     locked = locked_versions()
-    modules = [PROJECT / "cifar_helpers" / f"{name}.py" for name in ("augmentation", "baseline")]
+    modules = [PROJECT / "cifar_helpers" / f"{name}.py" for name in ("augmentation", "baseline", "fast_layers")]
     return digest([
         [code_digest(source(cell)) for cell in chapter.cells_tagged("recipe")],
         [code_digest(path.read_text(encoding="utf-8")) for path in modules],

@@ -25,13 +25,13 @@ class InterruptAt(keras.callbacks.Callback):
             raise Interruption
 
 
-def small_network(dropout):
+def small_network():
     keras.utils.set_random_seed(0)
     model = keras.Sequential([
         keras.Input((32, 32, 3)),
         keras.layers.Conv2D(4, 3, strides=4, activation="relu"),
         keras.layers.BatchNormalization(),
-        keras.layers.Dropout(dropout),
+        keras.layers.Dropout(0.5),
         keras.layers.Flatten(),
         keras.layers.Dense(10, activation="softmax"),
     ])  # fmt: skip
@@ -40,9 +40,9 @@ def small_network(dropout):
     return model
 
 
-def train(recipe="same", interrupt_at=None, dropout=0.5):
+def train(recipe="same", interrupt_at=None):
     checkpoint = Checkpoint("test", recipe)
-    model = checkpoint.restore(small_network(dropout))
+    model = checkpoint.restore(small_network())
     done = len(checkpoint.epochs)
     callbacks = [checkpoint] + ([InterruptAt(interrupt_at)] if interrupt_at else [])
     model.fit(
@@ -70,13 +70,33 @@ def test_a_resumed_training_prints_all_its_epochs(capsys):
     assert len(checkpoint.epochs) == len(checkpoint.seconds) == 4
 
 
-def test_without_dropout_a_resumed_training_ends_with_the_same_bits():
-    whole, checkpoint = train(dropout=0)
+def test_a_resumed_training_ends_with_the_same_bits():
+    whole, checkpoint = train()
+    checkpoint.remove()
+    for epoch in (1, 3):  # interrupted twice
+        with pytest.raises(Interruption):
+            train(interrupt_at=epoch)
+    resumed, later = train()
+    assert later.restored == 3
+    assert later.epochs == checkpoint.epochs
+    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_history_ahead_of_its_model_is_cut_to_it(own_folder):
+    """As a kill between writing the history and writing the model leaves them."""
+    whole, checkpoint = train()
     checkpoint.remove()
     with pytest.raises(Interruption):
-        train(interrupt_at=2, dropout=0)
-    resumed, later = train(dropout=0)
-    assert later.epochs == checkpoint.epochs
+        train(interrupt_at=2)
+    (folder,) = own_folder.iterdir()
+    kept = (folder / "epoch-0002.keras").read_bytes()
+    with pytest.raises(Interruption):
+        train(interrupt_at=3)
+    (folder / "epoch-0003.keras").unlink()
+    (folder / "epoch-0002.keras").write_bytes(kept)
+    resumed, later = train()
+    assert later.restored == 2 and later.epochs == checkpoint.epochs
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         assert np.array_equal(a, b)
 
