@@ -8,6 +8,13 @@ from pathlib import Path
 from cifar_helpers import data
 
 HELPERS = Path(__file__).resolve().parent
+TRAINING_CHAPTER = HELPERS.parent / "notebooks" / "03_train_model.ipynb"
+# The modules with the network, its training step or its batches.
+MODULES = {
+    "fast": ("convolution", "fast_network", "fast_training"),
+    "baseline": ("augmentation", "baseline", "fast_layers"),
+    "tensorflow_tutorial": ("tensorflow_tutorial",),
+}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -42,10 +49,17 @@ def module_digests(*names):
 
 
 def run_digest(record):
-    """Digest of what decides, apart from seed and machine, how the training behind a record ends.
+    """Digest of what decides, apart from the machine, how the training behind a record ends.
 
-    record: a dictionary with the "recipe" of a training of the fast network, as
-    ``dataclasses.asdict`` gives it, or as JSON returns that.
+    record: a dictionary as `make study` writes it, with the settings of the training under
+    "recipe" and the name of what was trained under "network" ("fast" if it has none).
     """
-    modules = module_digests("convolution", "fast_network", "fast_training")
-    return digest([modules, record["recipe"], data.CHECKSUM])
+    network = record.get("network", "fast")
+    found = [module_digests(*MODULES[network]), record["recipe"], data.CHECKSUM]
+    return digest([*found, _recipe_cells()] if network == "baseline" else found)
+
+
+def _recipe_cells():
+    """Digests of the cells of chapter 3 that decide what a training of the baseline ends with."""
+    cells = json.loads(TRAINING_CHAPTER.read_text(encoding="utf-8"))["cells"]
+    return [code_digest("".join(cell["source"])) for cell in cells if "recipe" in cell["metadata"].get("tags", [])]

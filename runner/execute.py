@@ -42,6 +42,12 @@ class Run:
         return self.profile == "full" and self.data == "cifar10" and not self.changes
 
     @property
+    def in_float32(self):
+        """Whether it is the published run with float32 forced, which the README compares."""
+        forced = self.changes in ({"TYPE": "float32"}, {"COMPUTE": "plain"})
+        return self.profile == "full" and self.data == "cifar10" and forced
+
+    @property
     def label(self):
         """What its pages are called: "full", "quick" or "stand-in"."""
         return "stand-in" if self.data == "stand-in" else self.profile
@@ -292,12 +298,18 @@ def _fill_in(page):
 
 
 def machine():
-    """CPU model, number of cores and Python of this machine."""
+    """CPU model, number of cores that this process may use, and Python."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version()}
+    return {"cpu": model, "cores": _cores(), "python": platform.python_version()}
+
+
+def _cores():
+    with contextlib.suppress(AttributeError):  # where the system knows no such limit
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def _peak_memory():

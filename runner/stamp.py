@@ -84,21 +84,6 @@ def page_code(chapter):
     return digest([code_digest(source(cell)) for cell in chapter.code_cells])
 
 
-def recipe_digest(chapter, recipe):
-    """Digest of what decides the weights that a training ends with.
-
-    The chapter's cells tagged "recipe", the modules with the network, its layers and its batches, the
-    training's settings (``recipe``, a dictionary), the data and the locked versions.
-    """
-    locked = locked_versions()
-    modules = [PROJECT / "cifar_helpers" / f"{name}.py" for name in ("augmentation", "baseline", "fast_layers")]
-    return digest([
-        [code_digest(source(cell)) for cell in chapter.cells_tagged("recipe")],
-        [code_digest(path.read_text(encoding="utf-8")) for path in modules],
-        [recipe, data.CHECKSUM, [locked[name] for name in ("tensorflow", "keras", "numpy")]],
-    ])  # fmt: skip
-
-
 def problems(page, root=PROJECT, profile="full"):
     """What is stale about ``page``: a list of phrases, empty if it is fresh.
 

@@ -7,6 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from cifar_helpers import fast_network
 from cifar_helpers.stand_in import load_stand_in
+from cifar_helpers.tensorflow_tutorial import build_tensorflow_tutorial
 
 WIDTHS = (8, 16, 16)
 
@@ -82,3 +83,9 @@ def test_six_views_are_the_image_its_neighbours_and_their_mirror_images(images):
     np.testing.assert_array_equal(views[4][1][:, :-1, :-1], images[:3, 1:, 1:])
     for (_, view), (_, mirrored) in zip(views[::2], views[1::2], strict=True):
         np.testing.assert_array_equal(view[:, :, ::-1], mirrored)
+
+
+def test_tensorflows_tutorial_has_its_published_size():
+    model = build_tensorflow_tutorial()
+    assert model.count_params() == 122_570
+    assert model.predict(np.zeros((2, 32, 32, 3), np.uint8), verbose=0).shape == (2, 10)

@@ -1,6 +1,5 @@
 """Committed results of long trainings: outdated when, and only when, what decides the weights changes."""
 
-import copy
 import dataclasses
 
 import pytest
@@ -8,87 +7,119 @@ import pytest
 from cifar_helpers import provenance, runs
 from cifar_helpers.artefacts import read_json, write_json
 from cifar_helpers.fast_recipe import FAST84, FAST94
-from runner import stamp, study
-from runner.chapters import PROJECT, BadRequest, source
+from runner import study, training
+from runner.chapters import PROJECT, BadRequest
+from runner.training import BaselineTraining, FastTraining
 
-RECORD = read_json(PROJECT / "results" / "baseline_zero.json")
-FAST_RUNS = sorted((PROJECT / "results" / "runs").glob("*.json"))
-
-
-@pytest.fixture
-def chapter():
-    chapter = study.training_chapter()
-    chapter.notebook = copy.deepcopy(chapter.notebook)
-    return chapter
+ALL_RUNS = sorted((PROJECT / "results" / "runs").glob("*.json"))
+RECORD = read_json(PROJECT / "results" / "runs" / "baseline_zero15-seed0.json")
 
 
-def digest(chapter, **changes):
-    return stamp.recipe_digest(chapter, {**RECORD["recipe"], **changes})
+# ---- The committed results ----
 
 
-def edit(cell, old, new):
-    assert old in source(cell)
-    cell["source"] = source(cell).replace(old, new)
+def test_there_are_enough_runs_of_each_recipe():
+    found = [read_json(path)["name"] for path in ALL_RUNS]
+    least = {"baseline15": 3, "baseline30": 2, "baseline60": 1, "fast84": 5, "fast94": 5, "fast94_float32": 1}
+    assert {name: found.count(name) for name in least if found.count(name) < least[name]} == {}
+
+
+@pytest.mark.parametrize("path", ALL_RUNS, ids=lambda path: path.stem)
+def test_a_committed_run_is_whole_and_todays(path):
+    record = read_json(path)
+    assert path.stem == f"{record['name']}-seed{record['seed']}"
+    assert len(record["epochs"]) == record["recipe"]["epochs"]
+    assert study.by_name(path.stem).problem() == ""
+
+
+@pytest.mark.parametrize(
+    "record", [read_json(path) for path in ALL_RUNS if "test" in read_json(path)], ids=lambda record: record["name"]
+)
+def test_a_score_agrees_with_its_count(record):
+    assert record["test"]["images"] == 10_000
+    assert record["test"]["accuracy"] == record["test"]["correct"] / record["test"]["images"]
 
 
 # ---- The baseline ----
 
 
-def test_the_committed_result_belongs_to_todays_recipe(chapter):
-    assert RECORD["code"] == digest(chapter)
+@pytest.fixture
+def chapter(tmp_path, monkeypatch):
+    """A copy of chapter 3 that the digests read: its parsed JSON, and a function that saves it."""
+    notebook = read_json(provenance.TRAINING_CHAPTER)
+    path = tmp_path / "03_train_model.ipynb"
+    monkeypatch.setattr(provenance, "TRAINING_CHAPTER", path)
+    write_json(path, notebook)
+    return lambda old, new: write_json(path, _edited(notebook, old, new))
+
+
+def _edited(notebook, old, new):
+    found = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and old in "".join(cell["source"])]
+    assert found
+    for cell in found:
+        cell["source"] = "".join(cell["source"]).replace(old, new)
+    return notebook
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 0.001}, {"epochs": 30}])
-def test_a_setting_changes_the_digest(chapter, change):
-    assert digest(chapter, **change) != digest(chapter)
+def test_a_setting_changes_the_digest(change):
+    assert provenance.run_digest({**RECORD, "recipe": {**RECORD["recipe"], **change}}) != RECORD["code"]
 
 
 def test_an_edited_training_cell_changes_it(chapter):
-    before = digest(chapter)
-    train = next(cell for cell in chapter.cells_tagged("recipe") if "def train" in source(cell))
-    edit(train, "Adam(", "SGD(")
-    assert digest(chapter) != before
+    chapter("keras.optimizers.Adam(learning_rate())", "keras.optimizers.SGD(learning_rate())")
+    assert provenance.run_digest(RECORD) != RECORD["code"]
 
 
 def test_another_cell_does_not(chapter):
-    before = digest(chapter)
-    curves = next(cell for cell in chapter.code_cells if "cross-entropy (nats)" in source(cell))
-    edit(curves, "(nats)", "(bits)")
-    assert digest(chapter) == before
+    chapter("(nats)", "(bits)")
+    assert provenance.run_digest(RECORD) == RECORD["code"]
 
 
-def test_the_recipe_in_the_record_is_the_one_in_the_list_of_studies():
-    changes = study.by_name("baseline_zero").run.changes
-    wanted = {name.lower(): value for name, value in changes.items() if name != "SIDE_EPOCHS"}
-    assert wanted.items() <= RECORD["recipe"].items()
+def test_a_record_with_other_settings_than_the_study_is_outdated(tmp_path):
+    one = BaselineTraining("baseline_zero15", 0, {"LEARNING_RATE": 0.001})
+    one.path = tmp_path / "record.json"
+    write_json(one.path, RECORD)
+    assert one.problem() == "its recipe has changed since"
 
 
-def test_the_score_agrees_with_its_count():
-    assert RECORD["test"]["accuracy"] == RECORD["test"]["correct"] / RECORD["test"]["images"]
-    assert len(RECORD["epochs"]) == RECORD["recipe"]["epochs"]
+def test_the_chapters_cells_can_train_outside_of_it():
+    cells = training._chapter_cells({"SEED": 3, "EPOCHS": 7, "COMPUTE": "plain"})
+    assert (cells["recipe"]["seed"], cells["recipe"]["epochs"], cells["recipe"]["type"]) == (3, 7, "float32")
+    assert callable(cells["train"])
+
+
+def test_a_longer_training_goes_on_where_the_shorter_one_ended(tmp_path, monkeypatch):
+    from cifar_helpers.stand_in import load_stand_in
+
+    monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
+    train, test = load_stand_in(200, 100)
+    records = []
+    for epochs, before in [(1, None), (2, "short1-seed0")]:
+        one = BaselineTraining(f"short{epochs}", 0, {"EPOCHS": epochs, "COMPUTE": "plain"}, before)
+        one.beginning()
+        records.append(one.run(train, test)[0])
+        assert [folder.name.rpartition("-")[0] for folder in tmp_path.iterdir()] == [f"short{epochs}-seed0"]
+    assert records[1]["epochs"][0] == records[0]["epochs"][0]
+    assert len(records[1]["epochs"]) == 2
 
 
 # ---- The fast network ----
 
 
-def test_there_are_committed_runs():
-    assert FAST_RUNS
+FAST_RUNS = [path for path in ALL_RUNS if "scored" in read_json(path)]
 
 
 @pytest.mark.parametrize("path", FAST_RUNS, ids=lambda path: path.stem)
-def test_a_committed_run_is_whole(path):
+def test_a_fast_run_says_what_it_was_scored_on(path):
     record = read_json(path)
-    assert path.stem == f"{record['name']}-seed{record['seed']}"
-    assert len(record["epochs"]) == record["recipe"]["epochs"]
     images = {"test": (50_000, 10_000), "validation": (45_000, 5_000)}[record["scored"]["on"]]
     assert (record["images"], record["scored"]["images"]) == images
     for views in ("plain", "six_views"):
         correct = record["scored"][views] * record["scored"]["images"]
         assert 0.1 < record["scored"][views] < 1
         assert correct == pytest.approx(round(correct), abs=1e-6)
-    named = study.by_name(path.stem)
-    assert (record["scored"]["on"] == "validation") == named.validated
-    assert named.problem() == ""
+    assert (record["scored"]["on"] == "validation") == study.by_name(path.stem).validated
 
 
 def test_any_setting_changes_a_runs_digest():
@@ -125,7 +156,7 @@ def test_runs_are_read_in_order_of_seed_and_refused_when_outdated(tmp_path):
 
 
 def test_missing_and_changed_results_are_told_apart(tmp_path, monkeypatch):
-    one = study.FastStudy("fast94", FAST94, 0)
+    one = FastTraining("fast94", FAST94, 0)
     one.path = tmp_path / "fast94-seed0.json"
     monkeypatch.setattr(study, "STUDIES", [one])
     monkeypatch.setattr(study, "PROJECT", tmp_path)
@@ -143,7 +174,7 @@ def test_names_are_unique_and_an_unknown_one_is_refused():
 
 
 def test_without_the_images_a_study_says_so_and_starts_nothing(tmp_path, monkeypatch):
-    one = study.FastStudy("fast94", FAST94, 0)
+    one = FastTraining("fast94", FAST94, 0)
     one.path = tmp_path / "fast94-seed0.json"
     one.make = lambda: pytest.fail("a training was started")
     monkeypatch.setattr(study, "STUDIES", [one])
@@ -153,7 +184,7 @@ def test_without_the_images_a_study_says_so_and_starts_nothing(tmp_path, monkeyp
 
 
 def test_a_training_that_stops_leaves_the_committed_result(tmp_path):
-    one = study.FastStudy("fast94", FAST94, 0)
+    one = FastTraining("fast94", FAST94, 0)
     one.path = tmp_path / "fast94-seed0.json"
     one.path.write_text("old")
     one.name = "no such study"  # its process ends with an error
