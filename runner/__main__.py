@@ -69,7 +69,9 @@ def execute(chosen, chapters, settings, changes):
         print(f"The pages of this run go to build/{run.root.name}/; notebooks/ stays as it is.")
     with only_one():
         pages = execute_all(chosen, run, chapters)
-        if run.is_published:
+        if run.in_float32:
+            results.record_float32(pages)
+        if run.is_published or run.in_float32:
             results.write_readme(all_chapters())
     print("\n" + results.terminal_table(pages))
     if data == "stand-in":

@@ -1,7 +1,7 @@
 """How fast this machine trains, in ratios: two ways of doing the same, timed in turn, A B A B.
 
 ``make bench`` prints a table and writes ``build/bench.json``.  It judges nothing: machines differ.
-Figures mean something only on an idle machine.
+Figures mean something only on an idle machine.  Chapter 6 shows a copy, ``results/bench.json``.
 """
 
 import statistics
@@ -72,13 +72,17 @@ def _images(count):
 
 def _baseline_ways(dtype, steps=40, batch_size=64):
     import keras
+    import tensorflow as tf
 
     from cifar_helpers.augmentation import training_batches
     from cifar_helpers.baseline import build_baseline
     from cifar_helpers.fast_layers import with_fast_layers
 
     images, labels = _images(steps * batch_size)
-    batches = training_batches(images, labels, 1000, batch_size, seed=0)
+    # A data set that tunes itself would keep `fit` waiting at its end, for seconds.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    batches = training_batches(images, labels, 1000, batch_size, seed=0).with_options(options)
 
     def way(model):
         model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -3,10 +3,12 @@
 import os
 import re
 
+from cifar_helpers.artefacts import read_json, write_json
 from runner.chapters import NOTEBOOKS, PROJECT, source
 from runner.stamp import KEY
 
 README = PROJECT / "README.md"
+FLOAT32 = PROJECT / "results" / "float32.json"  # {chapter: its run in float32}
 BETWEEN = re.compile(r"(?<=<!-- results: written by make execute -->\n).*?(?=<!-- end of results -->)", re.S)
 
 
@@ -26,12 +28,16 @@ def readme_table(chapters):
     if not pages:
         return ""
     stamps = [page.notebook["metadata"][KEY] for page in pages]
-    lines = ["| chapter | what it does | result | minutes |", "|---|---|---|---|"]
+    float32 = _float32_runs()
+    lines = ["| chapter | what it does | result | minutes | minutes in float32 |", "|---|---|---|---|---|"]
     for page, stamp in zip(pages, stamps, strict=True):
         first = source(page.notebook["cells"][0]).splitlines()[0].removeprefix("# ")
         link = f"[{first}](notebooks/{page.path.name})"
-        minutes = stamp["timing"]["seconds"] / 60
-        lines.append(f"| {link} | {_purpose(page)} | {stamp['headline']} | {minutes:.1f} |")
+        # A chapter that does not measure what to compute in computes in float32 anyway.
+        seconds = stamp["timing"]["seconds"]
+        slower = float32.get(page.name, {}).get("seconds") if "cost" in stamp["helpers"] else seconds
+        in_float32 = f"{slower / 60:.1f}" if slower else "not measured"
+        lines.append(f"| {link} | {_purpose(page)} | {stamp['headline']} | {seconds / 60:.1f} | {in_float32} |")
     machines = sorted({f"{stamp['machine']['cores']} cores of {stamp['machine']['cpu']}" for stamp in stamps})
     total, memory, disk = (
         combine(stamp["timing"][name] for stamp in stamps)
@@ -39,7 +45,8 @@ def readme_table(chapters):
     )
     lines += [
         "",
-        f"Measured on {'; '.join(machines)}. Together the chapters took {total / 60:.0f} minutes and at most "
+        f"Measured on {'; '.join(machines)}, with bfloat16 where the processor has it; the last column with 32-bit "
+        f"numbers throughout (chapter 3: in plain Keras, `COMPUTE=plain`). Together the chapters took {total / 60:.0f} minutes and at most "
         f"{memory} GB of memory; the environment takes {disk} GB of disk. Every figure is a single run "
         "unless it says otherwise.",
     ]
@@ -52,6 +59,25 @@ def _purpose(page):
         if cell["cell_type"] == "markdown" and "**What you'll do**" in source(cell):
             return source(cell).split("\n\n")[0].replace("\n", " ").strip()
     return ""
+
+
+def record_float32(pages):
+    """Keep what a run in float32 took and reached, for the README's last column."""
+    rows = _float32_runs()
+    for page in pages:
+        stamp = page.notebook["metadata"][KEY]
+        if stamp["headline"]:
+            rows[page.name] = {
+                "seconds": stamp["timing"]["seconds"], "parameters": stamp["parameters"], "machine": stamp["machine"],
+                "versions": stamp["versions"], "code": stamp["code"],
+            }  # fmt: skip
+    scratch = PROJECT / "build" / "float32.json"
+    write_json(scratch, rows)
+    os.replace(scratch, FLOAT32)
+
+
+def _float32_runs():
+    return read_json(FLOAT32) if FLOAT32.exists() else {}
 
 
 def readme_is_current(chapters):

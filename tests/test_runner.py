@@ -6,6 +6,9 @@ import subprocess
 import time
 
 import pytest
+from runner import results
+from runner.chapters import Chapter
+from runner.execute import Run
 from toy import Toy
 
 
@@ -323,3 +326,22 @@ def test_a_chapter_edited_during_the_run_is_not_overwritten(toy):
     assert done.returncode == 1
     assert "it was edited while it ran" in done.stderr
     assert "## Edited" in toy.path("notebooks/01_first.ipynb").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({"TYPE": "float32"}, True), ({"COMPUTE": "plain"}, True), ({"TYPE": "bfloat16"}, False), ({}, False)],
+)
+def test_only_the_published_run_with_float32_forced_counts_as_one(changes, expected):
+    assert Run("full", "cifar10", changes).in_float32 == expected
+    assert not Run("quick", "cifar10", changes).in_float32
+
+
+def test_a_run_in_float32_is_shown_beside_the_other(executed, monkeypatch, tmp_path):
+    page = Chapter(executed.path("notebooks/01_first.ipynb"), executed.folder / "notebooks")
+    page.notebook["metadata"][results.KEY]["helpers"]["cost"] = "a digest"  # as if it chose its type
+    monkeypatch.setattr(results, "NOTEBOOKS", page.path.parent)
+    monkeypatch.setattr(results, "FLOAT32", tmp_path / "float32.json")
+    assert results.readme_table([page]).splitlines()[2].endswith("| not measured |")
+    (tmp_path / "float32.json").write_text('{"01_first": {"seconds": 90}}')
+    assert results.readme_table([page]).splitlines()[2].endswith("| 1.5 |")
