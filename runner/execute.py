@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import sys
@@ -333,13 +334,20 @@ def _seconds_before_an_interruption(artefacts):
 
 
 def make_reproducible(path):
-    """Rewrite a .keras archive without the time at which it was saved."""
+    """Rewrite a .keras archive without the time at which it was saved and without addresses in memory."""
     scratch = path.with_suffix(".new")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(scratch, "w") as new:
         for item in old.infolist():
             content = old.read(item)
             if item.filename == "metadata.json":
                 content = json.dumps({**json.loads(content), "date_saved": ""}).encode()
+            elif item.filename == "config.json":
+                numbers = {}
+                content = re.sub(
+                    rb'(?<="shared_object_id": )\d+',
+                    lambda address: b"%d" % numbers.setdefault(address[0], len(numbers)),
+                    content,
+                )
             new.writestr(zipfile.ZipInfo(item.filename), content)
     os.replace(scratch, path)
 

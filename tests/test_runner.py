@@ -4,11 +4,12 @@ import json
 import signal
 import subprocess
 import time
+import zipfile
 
 import pytest
 from runner import results
 from runner.chapters import Chapter
-from runner.execute import Run
+from runner.execute import Run, make_reproducible
 from toy import Toy
 
 
@@ -345,3 +346,16 @@ def test_a_run_in_float32_is_shown_beside_the_other(executed, monkeypatch, tmp_p
     assert results.readme_table([page]).splitlines()[2].endswith("| not measured |")
     (tmp_path / "float32.json").write_text('{"01_first": {"seconds": 90}}')
     assert results.readme_table([page]).splitlines()[2].endswith("| 1.5 |")
+
+
+def test_a_saved_model_is_the_same_file_wherever_its_objects_were_in_memory(tmp_path):
+    for name, first, second, date in [("a.keras", 140583609480592, 7, "today"), ("b.keras", 3, 140583609480592, "now")]:
+        config = f'{{"x": {{"shared_object_id": {first}}}, "y": {{"shared_object_id": {second}}}, "z": {{"shared_object_id": {first}}}}}'
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("metadata.json", json.dumps({"date_saved": date}))
+            archive.writestr("config.json", config)
+        make_reproducible(tmp_path / name)
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        numbers = [part["shared_object_id"] for part in json.loads(archive.read("config.json")).values()]
+    assert numbers == [0, 1, 0]
