@@ -49,10 +49,10 @@ def _imported(tree, package):
 
 
 def file_digest(path):
-    """SHA-256 of an artefact; of a JSON file, without its "timing" field; of a folder, all its files."""
+    """SHA-256 of an artefact; of a JSON file, without its "timing" field; of a folder, {name: SHA-256 of the file}."""
     path = Path(path)
     if path.is_dir():
-        return digest({file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.iterdir()})
+        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.iterdir()}
     if path.suffix == ".json":
         value = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(value, dict):
@@ -117,6 +117,10 @@ def problems(page, root=PROJECT, profile="full"):
         path = (PROJECT if name in page.reads_published else root) / name
         if not path.exists():
             found.append(f"{name} is missing")
+        elif isinstance(expected, dict):
+            now = file_digest(path)
+            changed = sorted(file for file in expected if now.get(file) != expected[file])
+            found += [f"{name}/{file} is not the one it was made with" for file in changed]
         elif file_digest(path) != expected:
             found.append(f"{name} is not the one it was made with")
     if stamp["outputs"] != outputs_digest(page):
@@ -125,6 +129,15 @@ def problems(page, root=PROJECT, profile="full"):
         if any(source(cell) != text for cell in page.cells_tagged(tag)):
             found.append(f"its {tag} sentence was edited")
     return found
+
+
+def newer_results(page):
+    """Results that came into a folder after ``page`` had read it: it is right without them, but not complete."""
+    reads = page.notebook["metadata"].get(KEY, {}).get("reads", {})
+    folders = {name: known for name, known in reads.items() if isinstance(known, dict) and (PROJECT / name).is_dir()}
+    return sorted(
+        f"{name}/{file}" for name, known in folders.items() for file in file_digest(PROJECT / name).keys() - known.keys()
+    )
 
 
 def filled_cells(stamp):
