@@ -3,7 +3,7 @@
 # PYTHON=/path/to/python     the Python that .venv is built with, instead of the first suitable one found
 # CIFAR10_DIR=/path/to/data  where the images are
 .DEFAULT_GOAL := help
-.PHONY: help execute refresh check study bench test test-all lab lock clean
+.PHONY: help execute refresh check predict study bench test test-all lab lock clean
 .NOTPARALLEL:
 
 # Nothing but this project, even where no editable installation stands or another PYTHONPATH is set.
@@ -30,6 +30,9 @@ refresh: ## regenerate only the stale chapters and what depends on them
 
 check: ## verify in seconds that every page is fresh
 	@$(python) -m runner check
+
+predict: ## name what a picture of yours shows: IMAGE=path, a folder or several; MODEL=baseline JSON=1
+	@$(python) -m runner predict $(parameters)
 
 study: ## make the results of long trainings that are missing or outdated, or some of them: RUNS="fast84*"
 	@$(python) -m runner study $(parameters)

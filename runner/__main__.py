@@ -1,9 +1,9 @@
-"""The commands behind the Makefile: ``python -m runner execute|refresh|check|study|bench [NAME=value ...]``."""
+"""The commands behind the Makefile: ``python -m runner execute|refresh|check|study|bench|predict [NAME=value ...]``."""
 
 import os
 import sys
 
-from runner import bench, results, stamp, study
+from runner import bench, predict, results, stamp, study
 from runner.chapters import BadRequest, all_chapters, chosen_chapters
 from runner.execute import ChapterFailed, Run, execute_all, only_one
 
@@ -19,6 +19,8 @@ def main(command="--help", *assignments):
         return check()
     if command == "bench":
         return bench.run()
+    if command == "predict":
+        return predict.main(assignments)
     chapters = all_chapters()
     settings, changes = parse(assignments, chapters)
     if settings["RUNS"] != SETTINGS["RUNS"] and command != "study":
@@ -108,6 +110,9 @@ def check():
         print("`make refresh` regenerates stale pages, `make study` outdated results.")
         return 1
     print(f"All {len(chapters)} pages are fresh.")
+    for chapter in chapters:
+        if newer := stamp.newer_results(chapter):
+            print(f"{chapter.name} does not show {', '.join(newer)} yet: `make execute CHAPTERS={chapter.number}`.")
     return 0
 
 
@@ -133,7 +138,12 @@ def available_data(wanted):
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(*sys.argv[1:]))
+        status = main(*sys.argv[1:])
+        if sys.argv[1:2] == ["predict"]:  # TensorFlow takes a second to put away what ends with the process anyway
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        sys.exit(status)
     except ChapterFailed as failure:
         print(f"\n{failure}", file=sys.stderr)
         sys.exit(1)

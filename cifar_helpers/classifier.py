@@ -1,0 +1,84 @@
+"""A trained network as a reader uses it: pixels in, calibrated probabilities or "none of these" out."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+NONE = "none of these"
+
+
+class DamagedModel(RuntimeError):
+    """A model file is not the one that its card describes."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network says about one picture.
+
+    likely: the three most likely classes, a list of (name, calibrated probability), best first.
+    accepted: whether the first is likely enough for an answer.
+    """
+
+    likely: list
+    accepted: bool
+
+    @property
+    def text(self):
+        """The name of the most likely class, or "none of these"."""
+        return self.likely[0][0] if self.accepted else NONE
+
+
+class Classifier:
+    """A network with its card: what chapter 7 wrote down about it.
+
+    model: a ``keras.Model`` that takes images of shape (n, 32, 32, 3) with values from 0 to 255.
+    card: a dictionary with its "classes", its "temperature" (see ``logits``), its "threshold", the
+    least calibrated probability that counts as an answer, and whether it "returns" logits or
+    probabilities.
+    """
+
+    def __init__(self, model, card):
+        self.model, self.card = model, card
+
+    def logits(self, images, batch_size=500):
+        """Return the logits of ``images``, shape (n, 10), float32.
+
+        Of a network that returns probabilities, their logarithms: softmax takes both to the same.
+        """
+        outputs = np.concatenate([
+            np.asarray(self.model(images[first : first + batch_size], training=False))
+            for first in range(0, len(images), batch_size)
+        ])  # fmt: skip
+        return outputs if self.card["returns"] == "logits" else np.log(np.maximum(outputs, 1e-30))
+
+    def probabilities(self, images):
+        """Return calibrated probabilities, shape (n, 10): the softmax of the logits over the temperature.
+
+        Source: Guo et al., 2017, arXiv:1706.04599.
+        """
+        return softmax(self.logits(images) / self.card["temperature"], axis=1)
+
+    def classify(self, images):
+        """Return a list of ``Answer``, one for each of ``images``, shape (n, 32, 32, 3)."""
+        probabilities = self.probabilities(images)
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :3]
+        return [
+            Answer([(self.card["classes"][i], float(row[i])) for i in top], bool(row[top[0]] >= self.card["threshold"]))
+            for row, top in zip(probabilities, best, strict=True)
+        ]
+
+
+def load_classifier(path, card):
+    """Return the Classifier whose network is in the .keras file ``path`` and described by ``card``.
+
+    Raises DamagedModel, with a sentence that says what to do, unless the file's SHA-256 is the card's.
+    """
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != card["sha256"]:
+        raise DamagedModel(f"{path.name} is not the file that its card describes: restore models/ from git.")
+    import cifar_helpers.quiet  # noqa: F401, I001  (first: keeps TensorFlow's start-up quiet)
+    import keras
+
+    return Classifier(keras.models.load_model(path, compile=False), card)

@@ -1,0 +1,62 @@
+"""A network with its card: calibrated probabilities, and the right to decline."""
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from cifar_helpers.classifier import Classifier, DamagedModel, load_classifier
+
+CLASSES = ["bat", "cow", "elk"]
+LOGITS = np.array([[2, 0, -1], [0, 1, 0.5], [-1, 0, 3]], np.float32)
+
+
+def classifier(returns="logits", temperature=2.0, threshold=0.5):
+    """A network that "sees" the first pixel: its value picks a row of LOGITS."""
+    table = LOGITS if returns == "logits" else softmax(LOGITS, axis=1)
+    card = {"returns": returns, "temperature": temperature, "threshold": threshold, "classes": CLASSES}
+    return Classifier(lambda images, training: table[images[:, 0, 0, 0]], card)
+
+
+def images(*values):
+    return np.full((len(values), 32, 32, 3), 0, np.uint8) + np.array(values, np.uint8).reshape(-1, 1, 1, 1)
+
+
+def test_logits_come_in_order_whatever_the_batch():
+    shown = images(0, 1, 2, 1, 0)
+    assert (classifier().logits(shown, batch_size=2) == LOGITS[[0, 1, 2, 1, 0]]).all()
+
+
+def test_a_network_of_probabilities_gives_logits_with_the_same_softmax():
+    found = softmax(classifier("probabilities").logits(images(0, 1, 2)), axis=1)
+    np.testing.assert_allclose(found, softmax(LOGITS, axis=1), rtol=1e-5)
+
+
+def test_the_temperature_divides_the_logits():
+    found = classifier(temperature=2.0).probabilities(images(0, 1))
+    np.testing.assert_allclose(found, softmax(LOGITS[:2] / 2, axis=1), rtol=1e-6)
+
+
+def test_an_answer_names_the_likeliest_classes_best_first():
+    [answer] = classifier(threshold=0.1).classify(images(2))
+    assert [name for name, _ in answer.likely] == ["elk", "cow", "bat"]
+    assert answer.likely[0][1] == pytest.approx(softmax(LOGITS[2] / 2)[2])
+    assert answer.text == "elk"
+
+
+def test_what_is_not_likely_enough_is_none_of_these():
+    sure, unsure = classifier(threshold=0.5).classify(images(2, 1))
+    assert (sure.text, sure.accepted) == ("elk", True)
+    assert (unsure.text, unsure.accepted) == ("none of these", False)
+
+
+def test_a_probability_of_exactly_the_threshold_is_enough():
+    least = float(classifier().probabilities(images(1)).max())
+    [answer] = classifier(threshold=least).classify(images(1))
+    assert answer.accepted
+
+
+def test_a_file_that_is_not_the_cards_is_not_loaded(tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"something else")
+    with pytest.raises(DamagedModel, match="model.keras is not the file that its card describes"):
+        load_classifier(path, {"sha256": "0" * 64})

@@ -1,0 +1,171 @@
+"""`make predict` and the networks that come with the project."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cifar_helpers import artefacts, data, provenance
+from cifar_helpers.classifier import load_classifier
+from runner import predict, stamp
+from runner.chapters import PROJECT, BadRequest, Chapter
+
+CARDS = artefacts.read_json(PROJECT / "models" / "cards.json")
+
+
+def run(*arguments):
+    """Run the command as the Makefile does; returns the finished process."""
+    command = [sys.executable, "-m", "runner", "predict", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def pictures(folder, count=3):
+    images = np.random.default_rng(0).integers(0, 256, (count, 40, 50, 3), dtype=np.uint8)
+    paths = [folder / f"picture {number}.png" for number in range(count)]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image).save(path)
+    return paths
+
+
+# --- what may be asked ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "needs a picture"),
+        (["IMAGE="], "needs a picture"),
+        (["EPOCHS=3", "IMAGE=a.png"], "does not take EPOCHS=3"),
+        (["--loud", "a.png"], "does not take --loud"),
+        (["JSON=yes", "a.png"], "JSON=yes: expected 1"),
+        (["MODEL=vgg", "a.png"], "MODEL=vgg: expected one of"),
+        (["MODEL=fast94_twin", "a.png"], "MODEL=fast94_twin: expected one of"),
+    ],
+)
+def test_what_is_unknown_is_refused(arguments, sentence):
+    with pytest.raises(BadRequest, match=sentence):
+        predict.main(arguments)
+
+
+def test_one_assignment_names_one_path_or_several(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pictures(tmp_path)
+    (tmp_path / "a.png").touch()
+    assert predict._split("picture 1.png") == ["picture 1.png"]
+    assert predict._split("a.png 'picture 1.png'") == ["a.png", "picture 1.png"]
+    assert predict._split("picture*.png") == ["picture 0.png", "picture 1.png", "picture 2.png"]
+    assert predict._split("not there.png") == ["not there.png"]
+    (tmp_path / "photo[1].png").touch()
+    (tmp_path / "photo1.png").touch()
+    assert predict._split("'photo[1].png' a.png") == ["photo[1].png", "a.png"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "text", "name" * 100, "\udcff"])
+def test_a_bad_file_is_one_sentence_and_status_2(tmp_path, kind):
+    path = tmp_path / kind
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "text":
+        path.write_text("no picture")
+    done = run(f"IMAGE={path}")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1 and str(tmp_path) in done.stderr
+
+
+def test_a_model_that_is_missing_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr(artefacts, "PROJECT", tmp_path)
+    with pytest.raises(BadRequest, match="models/cards.json is missing"):
+        predict.main(["a.png"])
+
+
+# --- answers ---
+
+
+def test_a_single_picture_gets_three_classes_and_is_shown(tmp_path):
+    [path] = pictures(tmp_path, 1)
+    done = run(f"IMAGE={path}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{path}: ")
+    assert done.stdout.count("%") >= 3
+    seen = np.asarray(Image.open(PROJECT / "build" / "predict.png"))[::8, ::8]
+    assert (seen == predict.read_picture(path)[1]).all()
+
+
+def test_several_pictures_give_a_table_and_programs_get_json(tmp_path):
+    paths = pictures(tmp_path)
+    (tmp_path / "damaged.png").write_bytes(paths[0].read_bytes()[:500])
+    table = run(f"IMAGE={tmp_path}")
+    assert table.returncode == 2
+    assert len(table.stdout.splitlines()) == 4
+    assert table.stderr.count("\n") == 1 and "damaged.png is damaged" in table.stderr
+    found = json.loads(run("--json", "MODEL=baseline", *paths).stdout)
+    assert found["model"] == "baseline"
+    assert [picture["picture"] for picture in found["pictures"]] == list(map(str, paths))
+    for picture in found["pictures"]:
+        likely = [row["probability"] for row in picture["likely"]]
+        assert likely == sorted(likely, reverse=True) and 0 < sum(likely) <= 1
+        assert picture["most_likely"] == picture["likely"][0]["class"]
+        assert picture["answer"] in (picture["most_likely"], "none of these")
+
+
+def test_a_picture_can_be_drawn_on_a_terminal():
+    pixels = np.zeros((2, 1, 3), np.uint8)
+    pixels[1] = (1, 2, 3)
+    assert predict._half_blocks(pixels) == "\x1b[38;2;0;0;0;48;2;1;2;3m▀\x1b[0m"
+
+
+# --- the cards beside the weights ---
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_belongs_to_its_file_and_to_todays_code(name):
+    card = CARDS[name]
+    assert stamp.file_digest(PROJECT / "models" / f"{name}.keras") == card["sha256"]
+    assert card["data"] == data.CHECKSUM
+    assert card["recipe"] == provenance.run_digest(_record(name))
+
+
+def _record(name):
+    """What decides how the training behind a model ends."""
+    if name == "baseline":
+        recipe = artefacts.read_json(PROJECT / "results" / "baseline.json")["recipe"]
+        return {"network": "baseline", "recipe": recipe}
+    kind = {"fast94": "fast94", "fast94_twin": "fast94_twin"}[name]
+    return artefacts.read_json(PROJECT / "results" / "runs" / f"{kind}-seed0.json")
+
+
+def test_there_is_a_card_for_every_model_and_they_are_small():
+    files = sorted((PROJECT / "models").glob("*.keras"))
+    assert [path.stem for path in files] == sorted(CARDS)
+    assert sum(path.stat().st_size for path in files) < 20e6
+
+
+@pytest.mark.skipif("CIFAR10_DIR" not in os.environ, reason="needs the real images: set CIFAR10_DIR")
+@pytest.mark.parametrize("name", CARDS)
+def test_the_shipped_weights_score_what_their_card_says(name):
+    train, test = data.load_cifar10()
+    images, labels = test if CARDS[name]["scored on"] == "test" else data.split_validation(*train)[1]
+    network = load_classifier(PROJECT / "models" / f"{name}.keras", CARDS[name])
+    right = int((network.logits(images).argmax(axis=1) == labels[:, 0]).sum())
+    assert len(labels) == CARDS[name]["images"]
+    assert abs(right - CARDS[name]["right"]) <= 3
+
+
+def test_pages_say_what_the_cards_say():
+    shares = {name: f"{card['right'] / card['images']:.2%}" for name, card in CARDS.items()}
+    headline = {
+        number: Chapter(next((PROJECT / "notebooks").glob(f"{number}_*.ipynb"))).notebook["metadata"]["tutorial"]["headline"]
+        for number in ("04", "07")
+    }
+    assert shares["baseline"] in headline["04"] and shares["baseline"] in headline["07"]
+    assert shares["fast94"] in headline["07"]
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert shares["baseline"] in readme and shares["fast94"] in readme
+    recorded = artefacts.read_json(PROJECT / "results" / "fast.json")["fast94"]["scored"]["plain"]
+    assert abs(CARDS["fast94"]["right"] - recorded * CARDS["fast94"]["images"]) <= 5  # that was in bfloat16
