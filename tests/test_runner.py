@@ -359,3 +359,22 @@ def test_a_saved_model_is_the_same_file_wherever_its_objects_were_in_memory(tmp_
     with zipfile.ZipFile(tmp_path / "a.keras") as archive:
         numbers = [part["shared_object_id"] for part in json.loads(archive.read("config.json")).values()]
     assert numbers == [0, 1, 0]
+
+
+# --- results that come one by one ---
+
+
+def test_a_new_result_is_named_and_makes_no_page_stale(toy):
+    toy.path("results/runs/long-seed1.json").write_text("{}\n")
+    done = toy.run("check")
+    assert done.returncode == 0
+    assert "02_second does not show results/runs/long-seed1.json yet" in done.stdout
+
+
+@pytest.mark.parametrize("change", ["edited", "deleted"])
+def test_a_result_that_a_page_has_read_must_stay(toy, change):
+    path = toy.path("results/runs/long-seed0.json")
+    path.unlink() if change == "deleted" else path.write_text("[]\n")
+    done = toy.run("check")
+    assert done.returncode == 1
+    assert "results/runs/long-seed0.json is not the one it was made with" in done.stdout

@@ -60,6 +60,7 @@ CHAPTERS = {
         ("markdown", [], "This chapter reads.\n\n**What you'll do**: see."),
         ("code", ["parameters"], PARAMETERS),
         ("code", [], "from cifar_helpers import artefacts\nfrom cifar_helpers.page import say"),
+        ("code", [], "trainings = sorted(artefacts.published('results/runs').iterdir())"),
         ("code", ["headline"], "value = artefacts.read_json(artefacts.read('results/value.json'))\nsay(f'It read {value}.')"),
     ],
 }  # fmt: skip
@@ -86,6 +87,8 @@ class Toy:
         # The toy has no long trainings.
         study = folder / "runner" / "study.py"
         study.write_text("def outdated():\n    return {}\n")
+        (folder / "results" / "runs").mkdir(parents=True)
+        (folder / "results" / "runs" / "long-seed0.json").write_text("{}\n")
         (folder / "notebooks").mkdir()
         for name, cells in CHAPTERS.items():
             notebook = {"nbformat": 4, "nbformat_minor": 5, "cells": [], "metadata": {
