@@ -82,3 +82,31 @@ def load_classifier(path, card):
     import keras
 
     return Classifier(keras.models.load_model(path, compile=False), card)
+
+
+def show_answer(picture, pixels, likely, threshold=None):
+    """Draw a picture, the pixels that a network sees of it and its most likely classes; returns the Figure.
+
+    picture: a ``PIL.Image.Image``.  pixels: shape (32, 32, 3), uint8.  likely: a list of (name, probability),
+    best first.  threshold: a probability to mark, if any.
+    """
+    import matplotlib.pyplot as plt  # here, because `make predict` starts faster without
+
+    from cifar_helpers import figures
+
+    figure, (left, middle, bars) = plt.subplots(
+        1, 3, figsize=(8.5, 2.5), width_ratios=[1.4, 1, 1.2], layout="constrained"
+    )
+    left.imshow(picture)
+    left.set_title("the file")
+    left.axis("off")
+    figures.show_images(pixels[np.newaxis], ax=middle)
+    middle.set_title("what the network sees")
+    bars.barh([name for name, _ in likely], [100 * probability for _, probability in likely])
+    bars.bar_label(bars.containers[0], fmt="%.1f%%", padding=3)
+    if threshold is not None:
+        bars.axvline(100 * threshold, color="0.4", ls="--")
+    bars.set(xlim=(0, 130), xticks=[0, 50, 100], xlabel="probability (%)")
+    bars.invert_yaxis()
+    bars.grid(False)
+    return figure

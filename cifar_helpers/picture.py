@@ -1,6 +1,6 @@
 """Pictures from files: whatever the format, they become the square of pixels that a network sees.
 
-Chapter 4 teaches the idea in three lines; this is the version for files that nobody has looked at.
+Chapter 4 explains how.  Files are read as if nobody had looked at them before.
 """
 
 import contextlib

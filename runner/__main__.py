@@ -112,7 +112,8 @@ def check():
     print(f"All {len(chapters)} pages are fresh.")
     for chapter in chapters:
         if newer := stamp.newer_results(chapter):
-            print(f"{chapter.name} does not show {', '.join(newer)} yet: `make execute CHAPTERS={chapter.number}`.")
+            more = f" and {len(newer) - 1} more" if newer[1:] else ""
+            print(f"{chapter.name} does not show {newer[0]}{more} yet: `make execute CHAPTERS={chapter.number}`.")
     return 0
 
 

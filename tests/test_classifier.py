@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import softmax
 
-from cifar_helpers.classifier import Classifier, DamagedModel, load_classifier
+from cifar_helpers.classifier import Classifier, DamagedModel, load_classifier, show_answer
 
 CLASSES = ["bat", "cow", "elk"]
 LOGITS = np.array([[2, 0, -1], [0, 1, 0.5], [-1, 0, 3]], np.float32)
@@ -60,3 +61,13 @@ def test_a_file_that_is_not_the_cards_is_not_loaded(tmp_path):
     path.write_bytes(b"something else")
     with pytest.raises(DamagedModel, match="model.keras is not the file that its card describes"):
         load_classifier(path, {"sha256": "0" * 64})
+
+
+def test_an_answer_is_drawn_with_the_picture_and_its_pixels():
+    pixels = images(5)[0]
+    figure = show_answer(Image.new("RGB", (60, 40)), pixels, [("elk", 0.7), ("cow", 0.2)], threshold=0.5)
+    shown, seen, bars = figure.axes
+    assert shown.images[0].get_array().shape[:2] == (40, 60)
+    assert (seen.images[0].get_array() == pixels).all()
+    assert [bar.get_width() for bar in bars.patches] == [70, 20]
+    assert list(bars.lines[-1].get_xdata()) == [50, 50]

@@ -136,8 +136,7 @@ def _record(name):
     if name == "baseline":
         recipe = artefacts.read_json(PROJECT / "results" / "baseline.json")["recipe"]
         return {"network": "baseline", "recipe": recipe}
-    kind = {"fast94": "fast94", "fast94_twin": "fast94_twin"}[name]
-    return artefacts.read_json(PROJECT / "results" / "runs" / f"{kind}-seed0.json")
+    return artefacts.read_json(PROJECT / "results" / "runs" / f"{name}-seed0.json")
 
 
 def test_there_is_a_card_for_every_model_and_they_are_small():
