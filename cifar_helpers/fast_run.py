@@ -38,23 +38,28 @@ def top1(labels, logits):
 
 
 def train(name, recipe, images, labels, seed, dtype, show=print):
-    """Train the fast network and return the finished ``FastTraining``.
+    """Train the fast network and return the finished ``FastTraining``; see ``finish``."""
+    return finish(name, FastTraining(recipe, images, labels, seed, dtype), show)
 
-    After each epoch everything needed to go on is on disk: called again with the same arguments, the
-    same helper modules and the same versions, an interrupted training goes on and ends with the same
-    weights.  show: called with one line per epoch.
+
+def finish(name, training, show=print):
+    """Run the epochs that ``training`` still lacks, and return it.
+
+    After each epoch everything needed to go on is on disk: called again with the same name and an equal
+    training, the same helper modules and the same versions, an interrupted training goes on and ends with the
+    same weights.  show: called with one line per epoch.
     """
-    training = FastTraining(recipe, images, labels, seed, dtype)
     state = _State(name, training)
     state.restore()
-    for number in range(recipe.epochs):
+    for number in range(training.recipe.epochs):
         if number == len(training.epochs):
             training.run_epoch()
             state.save()
         row = training.epochs[number]
+        measure = "accuracy" if "accuracy" in row else "agreement"
         show(
-            f"epoch {number + 1} of {recipe.epochs}"
-            f"  loss {row['loss']:.4f}  accuracy {row['accuracy']:7.2%}"
+            f"epoch {number + 1} of {training.recipe.epochs}"
+            f"  loss {row['loss']:.4f}  {measure} {row[measure]:7.2%}"
         )
     state.remove()
     return training

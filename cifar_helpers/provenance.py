@@ -12,6 +12,7 @@ TRAINING_CHAPTER = HELPERS.parent / "notebooks" / "03_train_model.ipynb"
 # The modules with the network, its training step or its batches.
 MODULES = {
     "fast": ("convolution", "fast_network", "fast_training"),
+    "clusters": ("convolution", "fast_network", "fast_training", "neighbours", "patch_features"),
     "baseline": ("augmentation", "baseline", "fast_layers"),
     "tensorflow_tutorial": ("tensorflow_tutorial",),
 }
