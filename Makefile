@@ -48,7 +48,8 @@ test: ## run every chapter quickly on drawings, then the fast tests
 	@TUTORIAL_ARTEFACTS="$$PWD/build/stand-in"; export TUTORIAL_ARTEFACTS; \
 		$(python) -m pytest --nbval --nbval-current-env -v tests build/stand-in/*.ipynb --ignore=tests/site
 
-test-site: site ## open every page of the site, and chapter 1 in JupyterLab, in a real browser
+test-site: ## open every page of the site, and chapter 1 in JupyterLab, in a real browser
+	@$(MAKE) --no-print-directory site
 	@$(python) -m pytest -v -rs tests/site
 
 test-all: ## run everything that continuous integration runs

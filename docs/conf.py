@@ -14,7 +14,7 @@ language = "en"
 
 extensions = ["myst_nb", "sphinx_design"]
 exclude_patterns = ["_build"]
-templates_path = []
+templates_path = ["_templates"]
 
 # --- pages ---
 
@@ -35,6 +35,7 @@ html_css_files = ["site.css"]
 html_js_files = ["search_summary.js"]
 html_favicon = "_static/icon.svg"
 html_copy_source = False
+html_use_index = False  # there is the search
 html_show_sourcelink = False
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
@@ -47,7 +48,7 @@ html_theme_options = {
 
 def setup(app):
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
-    app.connect("html-page-context", finish)
+    app.connect("html-page-context", finish, priority=900)  # after furo has made its sidebar
 
 
 html_math_renderer = "mathml"  # every browser draws it, without a script or a font from elsewhere
@@ -65,6 +66,9 @@ def visit_math_block(writer, node):
 
 def finish(app, pagename, templatename, context, doctree):
     """Give figures their size, so that the page does not jump, and let the keyboard scroll what is wide."""
+    # A screen reader wants to know the level of what is called a heading.
+    sidebar = context.get("furo_navigation_tree", "")
+    context["furo_navigation_tree"] = sidebar.replace('role="heading"', 'role="heading" aria-level="2"')
     body = context.get("body")
     if not body:
         return
