@@ -64,6 +64,9 @@ def visit_math_block(writer, node):
     raise nodes.SkipNode
 
 
+WIDE = 480  # pixels: the labels of a wider figure would be too small on a phone if it had to fit
+
+
 def finish(app, pagename, templatename, context, doctree):
     """Give figures their size, so that the page does not jump, and let the keyboard scroll what is wide."""
     # A screen reader wants to know the level of what is called a heading.
@@ -83,4 +86,5 @@ def _sized(tag, files):
         width, height = struct.unpack(">II", file.read(24)[16:])  # where a PNG file says so
     image = re.sub(r' style="[^"]*"', "", tag[0]).removesuffix("/>").removesuffix(">").rstrip()
     image += f' width="{width}" height="{height}" style="--width: {width}px" loading="lazy">'
-    return f'<span class="picture" tabindex="0">{image}</span>' if width > 720 else f'<span class="picture">{image}</span>'
+    scrolls = ' tabindex="0"' if width > WIDE else ""
+    return f'<span class="picture"{scrolls}>{image}</span>'

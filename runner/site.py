@@ -62,8 +62,8 @@ def render():
 
 
 def serve():
-    """Serve the site on this machine and open it in the browser, until Ctrl-C; make it first if it is not there."""
-    if not (SITE / "index.html").exists():
+    """Serve the site on this machine and open it in the browser, until Ctrl-C; make it first if it is old or not there."""
+    if not is_current():
         build()
     handler = functools.partial(Quiet, directory=SITE)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -75,6 +75,15 @@ def serve():
         except KeyboardInterrupt:
             print()
     return 0
+
+
+def is_current():
+    """Whether the site is there and nothing that it is made from was changed after it."""
+    index = SITE / "index.html"
+    sources = ("docs", "notebooks", "results", "cifar_helpers", "runner", "README.md", "CONTRIBUTING.md")
+    files = [file for name in sources for file in [PROJECT / name, *(PROJECT / name).rglob("*")] if file.is_file()]
+    files = [file for file in files if "__pycache__" not in file.parts]
+    return index.exists() and max(file.stat().st_mtime for file in files) <= index.stat().st_mtime
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -202,8 +211,8 @@ def lessons(page):
 
 def results_table(chapters):
     """The chapters' results and what they took, from their stamps: the README's table without its second column."""
-    table = results.readme_table(chapters)
-    return re.sub(r"^(\|[^|]+\|)[^|]+\|", r"\1", table, flags=re.M).replace("](notebooks/", "](../notebooks/")
+    table = re.sub(r"^(\|[^|]+\|)[^|]+\|", r"\1", results.readme_table(chapters), flags=re.M)
+    return LINK.sub(lambda link: f"../{link[1]}", table)
 
 
 def data(chapters):
@@ -277,9 +286,12 @@ def _stamps(chapters):
 
 
 def readme(chapters):
-    """What the README says after its table of results."""
-    text = results.README.read_text(encoding="utf-8").partition("<!-- end of results -->\n")[2]
-    return relink(text, PROJECT).replace("](", "](../")
+    """What the README says of the two commands, and what it says after its table of results."""
+    text = results.README.read_text(encoding="utf-8")
+    start, _, rest = text.partition("## The chapters\n")
+    commands, rest = start.partition("## Two commands\n")[2], rest.partition("<!-- end of results -->\n")[2]
+    # As if written in docs/, like the page that it goes into.
+    return LINK.sub(lambda link: f"../{link[1]}", commands + rest)
 
 
 def modules(chapters):

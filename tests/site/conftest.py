@@ -23,7 +23,7 @@ LACKING = (
 @pytest.fixture(scope="session")
 def site():
     """The folder with the site."""
-    if not (runner_site.SITE / "index.html").exists():
+    if not runner_site.is_current():
         runner_site.build()
     return runner_site.SITE
 
