@@ -37,6 +37,7 @@ html_favicon = "_static/icon.svg"
 html_copy_source = False
 html_use_index = False  # there is the search
 html_show_sourcelink = False
+highlight_language = "none"  # of blocks that name no language; the notebooks' cells do
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 html_theme_options = {
