@@ -49,7 +49,7 @@ def lab(folder, browser):
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_for(lambda: _answers(f"{address}/api?token={TOKEN}"), 60, folder / "log")
+        _wait_for(lambda: _answers(f"{address}/api?token={TOKEN}"), 180, folder / "log")
         yield address
     finally:
         process.terminate()
@@ -65,32 +65,31 @@ def _answers(url):
 
 def _wait_for(condition, seconds, log):
     end = time.monotonic() + seconds
-    while not condition():
+    while not (result := condition()):
         assert time.monotonic() < end, log.read_text()[-2000:]
         time.sleep(1)
+    return result
 
 
 def test_chapter_1_runs_from_the_menu(browser, lab, folder):
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(f"{lab}/lab/tree/{NAME}.ipynb?token={TOKEN}")
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for(state="attached", timeout=60_000)
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=180_000)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for(state="attached", timeout=180_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
 
-    def code_cells():
+    def finished_cells():
         page.keyboard.press("Control+s")
-        saved = json.loads((folder / "pages" / f"{NAME}.ipynb").read_text(encoding="utf-8"))
-        return [cell for cell in saved["cells"] if cell["cell_type"] == "code"]
+        try:
+            saved = json.loads((folder / "pages" / f"{NAME}.ipynb").read_text(encoding="utf-8"))
+        except json.JSONDecodeError:  # it is just being saved
+            return None
+        cells = [cell for cell in saved["cells"] if cell["cell_type"] == "code"]
+        assert [output for cell in cells for output in cell["outputs"] if output["output_type"] == "error"] == []
+        return cells if all(cell["execution_count"] for cell in cells) else None
 
-    def is_done():
-        cells = code_cells()
-        failed = [output for cell in cells for output in cell["outputs"] if output["output_type"] == "error"]
-        assert failed == []
-        return all(cell["execution_count"] for cell in cells)
-
-    _wait_for(is_done, 300, folder / "log")
-    cells = code_cells()
+    cells = _wait_for(finished_cells, 600, folder / "log")
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     (headline,) = [cell for cell in cells if "headline" in tags(cell)]
     assert "".join(headline["outputs"][0]["data"]["text/markdown"]).strip()
