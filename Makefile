@@ -3,7 +3,7 @@
 # PYTHON=/path/to/python     the Python that .venv is built with, instead of the first suitable one found
 # CIFAR10_DIR=/path/to/data  where the images are
 .DEFAULT_GOAL := help
-.PHONY: help execute refresh check predict study bench test test-all lab lock clean
+.PHONY: help execute refresh check predict study bench test test-site test-all lab site serve lock clean
 .NOTPARALLEL:
 
 # Nothing but this project, even where no editable installation stands or another PYTHONPATH is set.
@@ -46,13 +46,24 @@ test: ## run every chapter quickly on drawings, then the fast tests
 	@rm -rf build/stand-in
 	@$(python) -m runner execute DATA=stand-in
 	@TUTORIAL_ARTEFACTS="$$PWD/build/stand-in"; export TUTORIAL_ARTEFACTS; \
-		$(python) -m pytest --nbval --nbval-current-env -v tests build/stand-in/*.ipynb
+		$(python) -m pytest --nbval --nbval-current-env -v tests build/stand-in/*.ipynb --ignore=tests/site
+
+test-site: ## open every page of the site, and chapter 1 in JupyterLab, in a real browser
+	@$(MAKE) --no-print-directory site
+	@$(python) -m pytest -v -rs tests/site
 
 test-all: ## run everything that continuous integration runs
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-site
 
 lab: ## open the chapters in JupyterLab
 	@$(python) -m jupyterlab --ServerApp.root_dir="$$PWD" notebooks/01_explore_data.ipynb
+
+site: ## make a website of the published pages in build/site/, executing nothing
+	@$(python) -m runner.site site
+
+serve: ## open that website in the browser
+	@$(python) -m runner.site serve
 
 lock: ## compile environment.yml into requirements.lock, with the newest versions
 	@python=$$(sh runner/bootstrap.sh --base) && exec "$$python" -m runner.environment lock

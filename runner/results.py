@@ -24,33 +24,50 @@ def terminal_table(pages):
 
 def readme_table(chapters):
     """The README's table of chapters, from the stamps of the published pages."""
-    pages = [page for page in chapters if page.path.parent == NOTEBOOKS and KEY in page.notebook["metadata"]]
+    pages = published(chapters)
     if not pages:
         return ""
-    stamps = [page.notebook["metadata"][KEY] for page in pages]
-    float32 = _float32_runs()
     lines = ["| chapter | what it does | result | minutes | minutes in float32 |", "|---|---|---|---|---|"]
-    for page, stamp in zip(pages, stamps, strict=True):
-        first = source(page.notebook["cells"][0]).splitlines()[0].removeprefix("# ")
-        link = f"[{first}](notebooks/{page.path.name})"
-        # A chapter that does not measure what to compute in computes in float32 anyway.
-        seconds = stamp["timing"]["seconds"]
-        slower = float32.get(page.name, {}).get("seconds") if "cost" in stamp["helpers"] else seconds
-        in_float32 = f"{slower / 60:.1f}" if slower else "not measured"
-        lines.append(f"| {link} | {_purpose(page)} | {stamp['headline']} | {seconds / 60:.1f} | {in_float32} |")
+    for page in pages:
+        link = f"[{title(page)}](notebooks/{page.path.name})"
+        headline, (minutes, in_float32) = page.notebook["metadata"][KEY]["headline"], _minutes(page)
+        lines.append(f"| {link} | {_purpose(page)} | {headline} | {minutes} | {in_float32} |")
+    return "\n".join([*lines, "", measured(pages)]) + "\n"
+
+
+def published(chapters):
+    """The chapters, without solutions, that have been run."""
+    return [page for page in chapters if page.path.parent == NOTEBOOKS and KEY in page.notebook["metadata"]]
+
+
+def title(page):
+    """The first heading of a page."""
+    return source(page.notebook["cells"][0]).splitlines()[0].removeprefix("# ")
+
+
+def _minutes(page):
+    """What a chapter took, and what it took in float32, in minutes, as text."""
+    stamp = page.notebook["metadata"][KEY]
+    # A chapter that does not measure what to compute in computes in float32 anyway.
+    seconds = stamp["timing"]["seconds"]
+    slower = _float32_runs().get(page.name, {}).get("seconds") if "cost" in stamp["helpers"] else seconds
+    return f"{seconds / 60:.1f}", f"{slower / 60:.1f}" if slower else "not measured"
+
+
+def measured(pages):
+    """On what the pages were made and what they cost together, in a few sentences."""
+    stamps = [page.notebook["metadata"][KEY] for page in pages]
     machines = sorted({f"{stamp['machine']['cores']} cores of {stamp['machine']['cpu']}" for stamp in stamps})
     total, memory, disk = (
         combine(stamp["timing"][name] for stamp in stamps)
         for combine, name in [(sum, "seconds"), (max, "peak_memory_gb"), (max, "environment_gb")]
     )
-    lines += [
-        "",
+    return (
         f"Measured on {'; '.join(machines)}, with bfloat16 where the processor has it; the last column with 32-bit "
         f"numbers throughout (chapter 3: in plain Keras, `COMPUTE=plain`). Together the chapters took {total / 60:.0f} minutes and at most "
         f"{memory} GB of memory; the environment takes {disk} GB of disk. Every figure is a single run "
-        "unless it says otherwise.",
-    ]
-    return "\n".join(lines) + "\n"
+        "unless it says otherwise."
+    )
 
 
 def _purpose(page):

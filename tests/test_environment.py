@@ -16,7 +16,10 @@ from runner import environment
 ROOT = environment.ROOT
 PYTHONS = ["3.11", "3.12", "3.13"]
 LOCK = environment.LOCK.read_text(encoding="utf-8")
-TARGETS = ["help", "execute", "refresh", "check", "predict", "study", "bench", "test", "test-all", "lab", "lock", "clean"]
+TARGETS = [
+    *("help", "execute", "refresh", "check", "predict", "study", "bench"),
+    *("test", "test-site", "test-all", "lab", "site", "serve", "lock", "clean"),
+]
 
 
 # --- the list and the lock ---
