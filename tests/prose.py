@@ -84,10 +84,16 @@ def readme_page(text):
     return Page("README", "README.md", (("", prose),))
 
 
+def written_page(path):
+    """A page of the site that is written by hand."""
+    return Page(path.stem, path.relative_to(PROJECT).as_posix(), (("", path.read_text(encoding="utf-8")),))
+
+
 def all_pages():
-    """The chapters, each followed by its solutions, and the README."""
+    """The chapters, each followed by its solutions, the README and the pages of docs/."""
     readme = readme_page((PROJECT / "README.md").read_text(encoding="utf-8"))
-    return [*map(chapter_page, all_chapters()), readme]
+    written = [*sorted((PROJECT / "docs").glob("*.md")), PROJECT / "CONTRIBUTING.md"]
+    return [*map(chapter_page, all_chapters()), readme, *map(written_page, written)]
 
 
 def read_list(text):
