@@ -1,7 +1,7 @@
 """A network that learns, without labels, to put an image and its neighbours into the same one of ten clusters.
 
 The loss is that of SCAN (Van Gansbeke and others, *SCAN: Learning to Classify Images without Labels*, 2020,
-arXiv:2005.12320).  Neighbours come from the patch features of chapter 5, network and step from chapter 6.
+arXiv:2005.12320).  Neighbours can come from ``patch_features``; network and step are those of chapter 6.
 """
 
 import time

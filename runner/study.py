@@ -10,7 +10,7 @@ import fnmatch
 from cifar_helpers.fast_recipe import ABLATION, FAST84, FAST94
 from runner.chapters import PROJECT, BadRequest
 from runner.execute import only_one
-from runner.training import CHANGED, BaselineTraining, ClusterTraining, FastTraining, TutorialTraining
+from runner.training import CHANGED, BaselineTraining, FastTraining, TutorialTraining
 
 ZERO = {"LEARNING_RATE": 0.002, "SCHEDULE": "linear-to-zero", "SHIFTS": "whole"}
 
@@ -31,7 +31,6 @@ STUDIES = [
     *(FastTraining("fast94", FAST94, seed) for seed in range(5)),
     *(FastTraining("fast94_float32", FAST94, seed, dtype="float32") for seed in range(2)),
     FastTraining("fast94_twin", FAST94, 0, validated=True, model="models/fast94_twin.keras"),
-    *(ClusterTraining(seed, "models/clusters.keras" if seed == 0 else None) for seed in range(3)),
     *(
         FastTraining(f"ablation-{name}", recipe, seed, validated=True)
         for seed in range(3)

@@ -183,49 +183,6 @@ class FastTraining(Training):
         }, training.model  # fmt: skip
 
 
-class ClusterTraining(Training):
-    """The clusters of chapter 5: patch features, neighbours by them, and a network that learns to agree on these."""
-
-    def __init__(self, seed, model=None):
-        super().__init__("clusters", seed, "clusters")
-        self.model = model
-
-    def beginning(self):
-        """The part of the record that is known before the training."""
-        from cifar_helpers import neighbours as clusters
-
-        recipe = dataclasses.asdict(clusters.RECIPE) | {"neighbours": clusters.COUNT, "spread": clusters.SPREAD}
-        return {"network": self.network, "recipe": recipe}
-
-    def run(self, train, test):
-        from cifar_helpers import cost, fast_run, neighbours
-        from cifar_helpers.clustering import clustering_scores
-        from cifar_helpers.data import split_validation
-        from cifar_helpers.patch_features import PatchEmbedding, PatchFeatures
-
-        (images, labels), validation = split_validation(*train)
-        dtype = cost.compute_type()
-        started = time.perf_counter()
-        features = PatchFeatures(seed=self.seed).fit(images).transform(images)
-        mates = neighbours.nearest(PatchEmbedding(seed=self.seed).fit_transform(features))
-        found = time.perf_counter()
-        training = neighbours.NeighbourTraining(neighbours.RECIPE, images, mates, self.seed, dtype)
-        training = fast_run.finish(self.kind, training, _show)
-        trained = time.perf_counter()
-        scored = {
-            name: clustering_scores(labels, fast_run.fast_logits(training.model, pixels, dtype)[0].argmax(axis=1))
-            for name, (pixels, labels) in [("validation", validation), ("test", test)]
-        }
-        return {
-            **self.beginning(), "type": dtype, "images": len(images), "epochs": training.epochs, "clusters": scored,
-            "same_class": float((labels[mates, 0] == labels).mean()),
-            "timing": {
-                "neighbours": round(found - started, 1),
-                "training": round(max(trained - found, sum(row["seconds"] for row in training.epochs)), 1),
-            },
-        }, training.model  # fmt: skip
-
-
 class TutorialTraining(Training):
     """TensorFlow's own tutorial, as it stands there, with a seed."""
 
