@@ -56,7 +56,8 @@ def render():
     shutil.rmtree(SCRATCH / "html" / ".doctrees")
     for name in (".buildinfo", "objects.inv"):
         (SCRATCH / "html" / name).unlink()
-    shutil.rmtree(SITE, ignore_errors=True)
+    if SITE.exists():
+        os.replace(SITE, SCRATCH / "before")  # two renames: at no moment is there half a site
     os.replace(SCRATCH / "html", SITE)
     shutil.rmtree(SCRATCH)
 
