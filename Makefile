@@ -3,7 +3,7 @@
 # PYTHON=/path/to/python     the Python that .venv is built with, instead of the first suitable one found
 # CIFAR10_DIR=/path/to/data  where the images are
 .DEFAULT_GOAL := help
-.PHONY: help execute refresh check predict study bench test test-site test-all lab site serve lock clean
+.PHONY: help execute refresh check predict study bench test test-site test-faults test-all lab site serve lock clean
 .NOTPARALLEL:
 
 # Nothing but this project, even where no editable installation stands or another PYTHONPATH is set.
@@ -20,7 +20,7 @@ parameters = $(foreach name,$(names),$(call quote,$(name)=$(value $(name))))
 python = python=$$(sh runner/bootstrap.sh) && exec "$$python"
 
 help: ## print this list
-	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-11s  %s\n", $$1, $$2 }' Makefile
 
 execute: ## regenerate every chapter, or some of them: CHAPTERS="03 04" PROFILE=quick DATA=stand-in EPOCHS=60
 	@$(python) -m runner execute $(parameters)
@@ -46,15 +46,20 @@ test: ## run every chapter quickly on drawings, then the fast tests
 	@rm -rf build/stand-in
 	@$(python) -m runner execute DATA=stand-in
 	@TUTORIAL_ARTEFACTS="$$PWD/build/stand-in"; export TUTORIAL_ARTEFACTS; \
-		$(python) -m pytest --nbval --nbval-current-env -v tests build/stand-in/*.ipynb --ignore=tests/site
+		$(python) -m pytest --nbval --nbval-current-env -v tests build/stand-in/*.ipynb --ignore=tests/site --ignore=tests/faults
 
 test-site: ## open every page of the site, and chapter 1 in JupyterLab, in a real browser
 	@$(MAKE) --no-print-directory site
 	@$(python) -m pytest -v -rs tests/site
 
+test-faults: ## interrupt, damage and deceive it, and count what is lost: SEED=1 for other moments and damage
+	@TUTORIAL_FAULT_SEED=$(call quote,$(or $(SEED),0)); export TUTORIAL_FAULT_SEED; \
+		$(python) -m pytest -v -rs tests/faults
+
 test-all: ## run everything that continuous integration runs
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-site
+	@$(MAKE) --no-print-directory test-faults
 
 lab: ## open the chapters in JupyterLab
 	@$(python) -m jupyterlab --ServerApp.root_dir="$$PWD" notebooks/01_explore_data.ipynb
