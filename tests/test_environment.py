@@ -18,7 +18,7 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 LOCK = environment.LOCK.read_text(encoding="utf-8")
 TARGETS = [
     *("help", "execute", "refresh", "check", "predict", "study", "bench"),
-    *("test", "test-site", "test-all", "lab", "site", "serve", "lock", "clean"),
+    *("test", "test-site", "test-faults", "test-all", "lab", "site", "serve", "lock", "clean"),
 ]
 
 
