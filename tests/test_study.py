@@ -33,7 +33,8 @@ def test_there_are_enough_runs_of_each_recipe():
 def test_a_committed_run_is_whole_and_todays(path):
     record = read_json(path)
     assert path.stem == f"{record['name']}-seed{record['seed']}"
-    assert len(record["epochs"]) == record["recipe"]["epochs"]
+    recipe = record["recipe"]
+    assert len(record["epochs"]) == recipe.get("then", recipe)["epochs"]
     assert study.by_name(path.stem).problem() == ""
 
 
