@@ -34,7 +34,7 @@ def helper_digests(tree, package=PROJECT / "cifar_helpers"):
             text = (package / f"{module}.py").read_text(encoding="utf-8")
             found[module] = code_digest(text)
             waiting |= _imported(ast.parse(text), package)
-    return found
+    return dict(sorted(found.items()))
 
 
 def _imported(tree, package):
