@@ -132,12 +132,24 @@ def problems(page, root=PROJECT, profile="full"):
 
 
 def newer_results(page):
-    """Results that came into a folder after ``page`` had read it: it is right without them, but not complete."""
+    """Results that came into a folder after ``page`` had read it: it is right without them, but not complete.
+
+    Only of trainings that it had read others of, or that its code names: the rest is for other pages.
+    """
     reads = page.notebook["metadata"].get(KEY, {}).get("reads", {})
     folders = {name: known for name, known in reads.items() if isinstance(known, dict) and (PROJECT / name).is_dir()}
+    named = {node.value for node in ast.walk(page.tree) if isinstance(node, ast.Constant)}
     return sorted(
-        f"{name}/{file}" for name, known in folders.items() for file in file_digest(PROJECT / name).keys() - known.keys()
+        f"{name}/{file}"
+        for name, known in folders.items()
+        for file in file_digest(PROJECT / name).keys() - known.keys()
+        if _training(file) in named | {_training(other) for other in known}
     )
+
+
+def _training(file):
+    """Which training a file of results belongs to: "fast94" for "fast94-seed0.json"."""
+    return file.rpartition("-seed")[0]
 
 
 def filled_cells(stamp):

@@ -371,6 +371,11 @@ def test_a_new_result_is_named_and_makes_no_page_stale(toy):
     assert "02_second does not show results/runs/long-seed1.json yet" in done.stdout
 
 
+def test_a_new_result_for_another_page_is_not_named(toy):
+    toy.path("results/runs/other-seed0.json").write_text("{}\n")
+    assert "does not show" not in toy.run("check").stdout
+
+
 @pytest.mark.parametrize("change", ["edited", "deleted"])
 def test_a_result_that_a_page_has_read_must_stay(toy, change):
     path = toy.path("results/runs/long-seed0.json")
