@@ -10,6 +10,7 @@ import pickle
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,9 @@ CHECKSUM = "80387ddb9a0edf3fc4a964ee3770296169bb26a651050df20035579673099660"
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 URL_BYTES = 170_498_071
 TIMEOUT = (10, 30)  # seconds to connect; seconds without a byte before an attempt is given up
+PACE = (60, 500_000)  # so many seconds must bring so many bytes, or an attempt is given up
 RETRIES = 2
+PAUSE = 1  # seconds before the first retry; the second waits twice as long
 
 # The name under which keras.datasets.cifar10 keeps the downloaded archive, and the folder into which it unpacks it.
 KERAS_ARCHIVE = "cifar-10-batches-py-target_archive"
@@ -361,39 +364,76 @@ def _download():
         base_url="",
         registry={KERAS_ARCHIVE: f"sha256:{_PYTHON.archive_sha256}"},
         urls={KERAS_ARCHIVE: URL},
-        retry_if_failed=RETRIES,
     )
-    try:
-        # pooch writes to a temporary file beside the target and renames it once its checksum is right.
-        return Path(fetcher.fetch(KERAS_ARCHIVE, downloader=_fetch_with_bar))
-    except (OSError, ValueError) as error:
-        reason = _in_words(error, folder)
-        raise DataUnavailable(
-            f"CIFAR-10 is not on this machine and could not be downloaded from {URL} ({reason}); {WAYS_OUT}."
-        ) from None
+    for retry in range(RETRIES + 1):
+        try:
+            # pooch writes to a temporary file beside the target and renames it once its checksum is right.
+            return Path(fetcher.fetch(KERAS_ARCHIVE, downloader=_fetch_with_bar))
+        except (OSError, ValueError) as error:
+            reason, is_final = _in_words(error, folder)
+        if is_final or retry == RETRIES:
+            break
+        print(f"The download failed ({reason}); trying again, retry {retry + 1} of {RETRIES}.", file=sys.stderr)
+        time.sleep(PAUSE * (retry + 1))
+    raise DataUnavailable(
+        f"CIFAR-10 is not on this machine and could not be downloaded from {URL} ({reason}); {WAYS_OUT}."
+    )
 
 
-def _fetch_with_bar(url, output_file, pup):
-    import pooch
+def _fetch_with_bar(url, output_file, _):
+    """Download `url` to `output_file`, as bytes that nobody unpacked, and show the progress."""
+    import requests
+    import urllib3
     from tqdm import tqdm
 
-    # A terminal redraws the bar in place; a log or a notebook gets a line of it now and then.
-    seconds = 0.1 if sys.stderr.isatty() else 10
-    with tqdm(total=URL_BYTES, desc="CIFAR-10", unit="B", unit_scale=True, ncols=79, mininterval=seconds) as bar:
-        # A megabyte at a time: pooch flushes the file after every chunk.
-        download = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT, chunk_size=2**20)
-        download(url, output_file, pup)
+    # A server must not pack the archive once more. If it does all the same, the checksum finds out.
+    request = {"headers": {"Accept-Encoding": "identity"}, "timeout": TIMEOUT, "stream": True}
+    with requests.get(url, **request) as response:
+        response.raise_for_status()
+        # A terminal redraws the bar in place; a log or a notebook gets a line of it now and then.
+        seconds = 0.1 if sys.stderr.isatty() else 10
+        shown = {"desc": "CIFAR-10", "unit": "B", "unit_scale": True, "ncols": 79, "mininterval": seconds}
+        with open(output_file, "wb") as file, tqdm(total=URL_BYTES, **shown) as bar:
+            try:
+                for chunk in _at_pace(iter(lambda: response.raw.read1(2**16), b"")):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+            except urllib3.exceptions.ReadTimeoutError as error:
+                raise requests.ReadTimeout(error) from None
+            except urllib3.exceptions.HTTPError as error:
+                raise requests.ConnectionError(error) from None
+
+
+def _at_pace(chunks):
+    """Pass `chunks` of a download on, unless they come too slowly or are more than the archive: a server may never end."""
+    import requests
+
+    seconds, least = PACE
+    total = count = 0
+    started = time.monotonic()
+    for chunk in chunks:
+        total, count = total + len(chunk), count + len(chunk)
+        if total > URL_BYTES:
+            raise ValueError("longer than the archive")
+        if count >= least:
+            count, started = 0, time.monotonic()
+        elif time.monotonic() - started > seconds:
+            raise requests.Timeout("slower than PACE")
+        yield chunk
 
 
 def _in_words(error, folder):
+    """Return why a download failed, and whether that will be so however often it is tried."""
     import requests
 
     if isinstance(error, requests.HTTPError):
-        return f"the server answered {error.response.status_code}"
+        return f"the server answered {error.response.status_code}", False
+    if isinstance(error, requests.TooManyRedirects):
+        return "the server sends from one address to the next", False
     if isinstance(error, requests.Timeout):
-        return "the server did not answer in time"
+        return "the server did not answer in time", False
     if isinstance(error, requests.RequestException):
-        return "the connection failed or broke off"
+        return "the connection failed or broke off", False
     if isinstance(error, ValueError):
-        return "what arrived is not the official archive"
-    return f"{folder} cannot be written: {error.strerror or error}"
+        return "what arrived is not the official archive", False
+    return f"{folder} cannot be written: {error.strerror or error}", True
