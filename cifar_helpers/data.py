@@ -3,14 +3,17 @@
 Importing this module costs NumPy and nothing else: pooch and scikit-learn are imported by the functions that use them.
 """
 
+import gzip
 import hashlib
 import io
 import os
 import pickle
+import stat
 import sys
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +40,8 @@ KERAS_ARCHIVE = "cifar-10-batches-py-target_archive"
 KERAS_FOLDER = "cifar-10-batches-py-target"
 
 LEAST_TEST_IMAGES = 100
+
+MOST_BYTES = 2**28  # more than any official file or archive has, packed or unpacked
 
 WAYS_OUT = "set CIFAR10_DIR to a folder that holds the official files, or connect once, or use DATA=stand-in"
 WAYS_BACK = "put the official files there, or unset CIFAR10_DIR to have them downloaded, or use DATA=stand-in"
@@ -289,12 +294,13 @@ def _read_folder(layout, folder):
         path = folder / name
         if not os.path.exists(path):
             raise DataUnavailable(f"{path} is missing, one of the six official files of CIFAR-10; {WAYS_BACK}.")
-        batches.append(_parse_verified(layout, name, path.read_bytes(), path))
+        with _open_regular(path) as file:
+            batches.append(_parse_verified(layout, name, file.read(), path))
     return _assemble(batches)
 
 
 def _read_archive(path):
-    with open(path, "rb") as file:
+    with _open_regular(path) as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
         layout = next((layout for layout in _LAYOUTS if layout.archive_sha256 == found), None)
         if layout is None:
@@ -303,13 +309,52 @@ def _read_archive(path):
         file.seek(0)
         # The members come in an order of their own. Reading them as they come unpacks the archive only once.
         batches = {}
-        with tarfile.open(fileobj=file, mode="r|gz") as archive:
-            for member in archive:
-                folder, _, name = member.name.rpartition("/")
-                if folder == layout.folder and name in layout.digests:
-                    content = archive.extractfile(member).read()
-                    batches[name] = _parse_verified(layout, name, content, f"{path}/{member.name}")
+        try:
+            with tarfile.open(fileobj=_Unpacked(file), mode="r|") as archive:
+                for member in archive:
+                    content = _member(archive, member, layout)
+                    name = member.name.rpartition("/")[2]
+                    if name in layout.digests:
+                        batches[name] = _parse_verified(layout, name, content, f"{path}/{member.name}")
+        except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataDamaged(f"{path} was not unpacked ({error}); {WAYS_BACK}.") from None
+    if missing := [name for name in layout.digests if name not in batches]:
+        raise DataDamaged(f"{path} lacks {missing[0]}; {WAYS_BACK}.")
     return _assemble([batches[name] for name in layout.digests])
+
+
+def _open_regular(path):
+    """Open a file that can be one of the official ones: a pipe, a device or a file of another size would never end."""
+    found = os.stat(path)
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # opening a folder says what is wrong
+        raise DataDamaged(f"{path} is not a regular file; {WAYS_BACK}.")
+    if found.st_size > MOST_BYTES:
+        raise DataDamaged(f"{path} is not the official file ({found.st_size:,} bytes are too many); {WAYS_BACK}.")
+    return open(path, "rb")
+
+
+class _Unpacked(gzip.GzipFile):
+    """What a .gz file unpacks to; ValueError where that is too much."""
+
+    def __init__(self, file):
+        super().__init__(fileobj=file, mode="rb")
+
+    def read(self, size=-1):
+        if self.tell() + size > MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+        return super().read(size)
+
+
+def _member(archive, member, layout):
+    """Return the content of an archive's member; ValueError unless it is a file in the official folder, or that folder."""
+    folder, _, name = member.name.rpartition("/")
+    if member.isdir() and member.name == layout.folder:
+        return None
+    if not member.isreg() or member.issparse() or folder != layout.folder or name in ("", ".", ".."):
+        raise ValueError(f"it holds {member.name!r}, which is no file of {layout.folder}")
+    if member.size > MOST_BYTES:
+        raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+    return archive.extractfile(member).read()
 
 
 def _parse_verified(layout, name, content, path):
@@ -324,6 +369,8 @@ def _parse_verified(layout, name, content, path):
         pixels, labels = layout.parse(content)
     except pickle.UnpicklingError as error:
         raise DataDamaged(f"{path} holds more than NumPy arrays ({error}) and was not loaded; {WAYS_BACK}.") from None
+    except Exception:  # what a pickle that makes no sense raises is anything
+        raise DataDamaged(f"{path} does not hold images and labels; {WAYS_BACK}.") from None
     # The files keep the three colour planes one after the other; Keras wants the colours of a pixel together.
     images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
     return images, labels.reshape(-1, 1)
