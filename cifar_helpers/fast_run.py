@@ -15,6 +15,7 @@ import tensorflow as tf
 from cifar_helpers.artefacts import PROJECT
 from cifar_helpers.fast_network import six_views
 from cifar_helpers.fast_training import FastTraining, forward
+from cifar_helpers.page import ticking
 
 
 def fast_logits(model, images, dtype, batch_size=1000):
@@ -53,7 +54,8 @@ def finish(name, training, show=print):
     state.restore()
     for number in range(training.recipe.epochs):
         if number == len(training.epochs):
-            training.run_epoch()
+            with ticking(f"epoch {number + 1} of {training.recipe.epochs}"):
+                training.run_epoch()
             state.save()
         row = training.epochs[number]
         measure = "accuracy" if "accuracy" in row else "agreement"
