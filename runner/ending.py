@@ -48,6 +48,8 @@ def in_one_sentence(interrupted):
         if received:
             at_once()
         if sentence := str(error) if hasattr(error, "status") else in_words(error):
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
             print(sentence, file=sys.stderr, flush=True)
             os._exit(getattr(error, "status", 1))  # on a full disk, what is still to be flushed would fail as well
         raise

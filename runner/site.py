@@ -21,7 +21,7 @@ import webbrowser
 
 from runner import results
 from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, all_chapters, source, tags
-from runner.ending import for_children, in_one_sentence
+from runner.ending import for_children, in_one_sentence, received
 from runner.stamp import KEY
 
 BUILD = PROJECT / "build"
@@ -74,7 +74,8 @@ def serve():
         webbrowser.open(address)
         try:
             server.serve_forever()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # the way to end it
+            received.clear()
             print()
     return 0
 
