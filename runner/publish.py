@@ -73,7 +73,8 @@ def finish():
     if (READY / BEFORE).exists():
         for name, digest in json.loads((READY / BEFORE).read_text(encoding="utf-8")).items():
             if (READY / name).exists() and _digest(PROJECT / name) == digest:
-                replace(READY / name, PROJECT / name)
+                (PROJECT / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(READY / name, PROJECT / name)
     (READY / BEFORE).unlink(missing_ok=True)  # first: without it, what is left is only to be removed
     shutil.rmtree(READY)
 
