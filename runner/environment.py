@@ -24,6 +24,7 @@ LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 NEEDED = 3.5e9  # bytes that .venv takes, with a margin
+LITTLE = 5e7  # bytes that any step of the installation may need
 MARK = VENV / "complete"  # written last, so its absence means an interrupted installation
 
 
@@ -154,7 +155,8 @@ def _step(lock, *command):
         command, cwd=ROOT, **for_children(lock.fileno()), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if done.returncode:
-        if b"No space left" in done.stdout or b"File too large" in done.stdout:
+        # ensurepip does not tell why it failed.
+        if b"No space left" in done.stdout or shutil.disk_usage(ROOT).free < LITTLE:
             shutil.rmtree(VENV, ignore_errors=True)
             sys.exit("There is no space left for .venv, or for the temporary files of its installation: make room and run the same command again.")
         sys.stderr.buffer.write(done.stdout)
