@@ -184,6 +184,7 @@ def _papermill(chapter, scratch, run):
         "TMPDIR": scratch / "tmp",  # a killed kernel leaves its temporary files
     }
     (scratch / "tmp").mkdir()
+    environment["IPYTHONDIR"].mkdir(parents=True, exist_ok=True)  # IPython warns where it would have to make it
     os.environ.update({name: str(value) for name, value in environment.items()})
     output = scratch / "executed.ipynb"
     narrator = _Narrator(chapter, injected=bool(parameters))

@@ -301,7 +301,7 @@ def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault
     epochs, done, kills = output.count("\n"), 0, 0
     assert epochs == 18, errors
     while True:
-        process, until = run("killed"), done + rng.integers(4)  # lines: finished epochs are printed again
+        process, until = run("killed"), done + rng.integers(2, 6)  # lines: finished epochs are printed again
         for _ in range(min(until, epochs)):
             process.stdout.readline()
         if until >= epochs:
@@ -311,7 +311,7 @@ def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault
         done = until + process.communicate()[0].count("\n")
         kills += 1
     with fault("kill, training", kills):
-        assert kills > 3 and process.wait(timeout=240) == 0
+        assert kills > 1 and process.wait(timeout=240) == 0
         with np.load(tmp_path / "whole.npz") as expected, np.load(tmp_path / "killed.npz") as found:
             assert expected.files == found.files
             assert all(np.array_equal(expected[name], found[name]) for name in found.files)
