@@ -255,7 +255,7 @@ def test_a_second_run_is_refused_while_a_killed_runs_training_lives(tmp_path, fa
 # --- training ---
 
 TRAINING = """
-import sys
+import json, sys
 import cifar_helpers.quiet
 import keras, numpy as np, tensorflow as tf
 from cifar_helpers import fast_run
@@ -283,7 +283,7 @@ model.fit(
 recipe = dataclasses.replace(FAST84, widths=(8, 8, 8), epochs=6, batch_size=25)
 fast = fast_run.train("fast", recipe, images, labels, 0, "float32")
 rows = [{key: value for key, value in row.items() if key != "seconds"} for row in fast.epochs]
-np.savez(sys.argv[1], *model.get_weights(), *fast.model.get_weights(), str(checkpoint.epochs) + str(rows))
+np.savez(sys.argv[1], *model.get_weights(), *fast.model.get_weights(), json.dumps([checkpoint.epochs, rows], sort_keys=True))
 """
 
 
