@@ -18,7 +18,7 @@ import keras
 import numpy
 import tensorflow
 
-from cifar_helpers.artefacts import PROJECT, read_json, write_json
+from cifar_helpers.artefacts import PROJECT, read_json, replace, write_json
 from cifar_helpers.page import is_live
 
 
@@ -64,7 +64,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def remove(self):
         """Remove the checkpoint: the training's result is safe elsewhere."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = self._shown = time.perf_counter()
@@ -91,10 +91,10 @@ class Checkpoint(keras.callbacks.Callback):
         self._draws = {str(done - 1): self._draws.get(str(done - 1)), str(done): states}
         kept = {"epochs": self.epochs, "seconds": self.seconds, "draws": self._draws}
         write_json(history.with_suffix(".new"), kept)
-        os.replace(history.with_suffix(".new"), history)
+        replace(history.with_suffix(".new"), history)
         scratch = self.folder / "new.keras"
         self.model.save(scratch)
-        os.replace(scratch, self.folder / f"epoch-{done:04}.keras")
+        replace(scratch, self.folder / f"epoch-{done:04}.keras")
         (self.folder / f"epoch-{done - 1:04}.keras").unlink(missing_ok=True)
 
     def _print(self, number):
@@ -106,6 +106,15 @@ class Checkpoint(keras.callbacks.Callback):
         if "val_accuracy" in row:
             line += f"  validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:7.2%}"
         print("\r" * is_live() + line, flush=True)  # over the step that was shown last
+
+
+def discard(folder):
+    """Remove a checkpoint's folder; while its files go one by one, no training takes it for whole."""
+    if folder.exists():
+        going = folder.with_name("removed")
+        shutil.rmtree(going, ignore_errors=True)
+        os.replace(folder, going)
+        shutil.rmtree(going, ignore_errors=True)
 
 
 def _random_states(model):

@@ -123,7 +123,7 @@ def load_cifar10():
     if chosen:
         # Whoever set the variable wants these files: nothing is downloaded behind their back.
         # A relative path starts at the project's folder, where make runs: notebooks run elsewhere.
-        return _read_place(Path(__file__).resolve().parent.parent / Path(chosen).expanduser())
+        return _read_place(Path(__file__).resolve().parent.parent / os.path.expanduser(chosen))
     for folder in _keras_folders():
         for place in (folder / KERAS_FOLDER, folder / KERAS_ARCHIVE, folder):
             try:
@@ -388,7 +388,7 @@ def _assemble(batches):
 
 def _keras_folders():
     """Return the folders in which Keras keeps data sets: the usual one, and its substitute if that is not writable."""
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    home = Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))  # a "~" stays where nobody is at home
     temporary = Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())
     return home / "datasets", temporary / ".keras" / "datasets"
 
@@ -399,10 +399,12 @@ def _download():
 
     usual, substitute = _keras_folders()
     try:
-        usual.parent.mkdir(parents=True, exist_ok=True)
+        if usual.is_absolute():
+            usual.parent.mkdir(parents=True, exist_ok=True)
     except OSError:
         pass  # Keras, too, goes on with the substitute
-    folder = usual if os.access(usual.parent, os.W_OK) else substitute
+    at_home = usual.is_absolute() and os.access(usual.parent, os.W_OK)
+    folder = usual if at_home else substitute
 
     print(f"Downloading CIFAR-10 ({URL_BYTES // 10**6} MB) from {URL}", file=sys.stderr)
     pooch.get_logger().setLevel("ERROR")  # its messages hold absolute paths, which would end up on pages

@@ -21,6 +21,7 @@ import webbrowser
 
 from runner import results
 from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, all_chapters, source, tags
+from runner.ending import for_children, in_one_sentence, received
 from runner.stamp import KEY
 
 BUILD = PROJECT / "build"
@@ -51,7 +52,7 @@ def render():
     shutil.rmtree(SCRATCH, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", SOURCE, SCRATCH / "html"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    if subprocess.run(command, cwd=PROJECT, env=environment).returncode:
+    if subprocess.run(command, cwd=PROJECT, env=environment, **for_children()).returncode:
         raise BadRequest("The site was not made, for the reasons above; what was in build/site/ before is as it was.")
     shutil.rmtree(SCRATCH / "html" / ".doctrees")
     for name in (".buildinfo", "objects.inv"):
@@ -73,7 +74,8 @@ def serve():
         webbrowser.open(address)
         try:
             server.serve_forever()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # the way to end it
+            received.clear()
             print()
     return 0
 
@@ -345,9 +347,5 @@ GENERATED = {
 
 
 if __name__ == "__main__":
-    try:
+    with in_one_sentence("Interrupted. What was in build/site/ before is as it was."):
         sys.exit({"site": build, "serve": serve}[sys.argv[1]]())
-    except BadRequest as reason:
-        sys.exit(str(reason))
-    except KeyboardInterrupt:
-        sys.exit(130)

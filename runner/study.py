@@ -9,7 +9,7 @@ import fnmatch
 
 from cifar_helpers.fast_recipe import ABLATION, FAST84, FAST94
 from runner.chapters import PROJECT, BadRequest
-from runner.execute import only_one
+from runner.publish import only_one
 from runner.training import CHANGED, BaselineTraining, ClusterTraining, FastTraining, TutorialTraining
 
 ZERO = {"LEARNING_RATE": 0.002, "SCHEDULE": "linear-to-zero", "SHIFTS": "whole"}
