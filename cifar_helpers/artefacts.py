@@ -49,6 +49,14 @@ def write(name):
     return path
 
 
+def replace(made, target):
+    """Move the finished file ``made`` to ``target``, on the same disk, in one step, after its content is on the disk."""
+    with open(made, "rb") as file:
+        os.fsync(file.fileno())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(made, target)
+
+
 def read_json(path):
     """Return what the JSON file at ``path`` holds."""
     return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -18,11 +18,14 @@ import keras
 import numpy
 import tensorflow
 
-from cifar_helpers.artefacts import PROJECT, read_json, write_json
+from cifar_helpers.artefacts import PROJECT, read_json, replace, write_json
+from cifar_helpers.page import is_live
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Print one line per epoch and save the model, the optimiser and the history after it.
+
+    A reader in JupyterLab also sees the steps pass; the line of the epoch takes their place.
 
     recipe: whatever makes this training what it is (seed, epochs, data, ...), as JSON values.
     A training goes on only from a checkpoint with the same recipe, the same helper modules and
@@ -32,6 +35,8 @@ class Checkpoint(keras.callbacks.Callback):
     "accuracy", "val_loss", "val_accuracy".  ``seconds``: a list, one per finished epoch.
     ``restored``: how many of these epochs an earlier, interrupted training had finished.
     """
+
+    EVERY = 2  # seconds
 
     def __init__(self, name, recipe):
         super().__init__()
@@ -59,10 +64,15 @@ class Checkpoint(keras.callbacks.Callback):
 
     def remove(self):
         """Remove the checkpoint: the training's result is safe elsewhere."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._started = time.perf_counter()
+        self._started = self._shown = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if is_live() and time.perf_counter() - self._shown > self.EVERY:
+            self._shown = time.perf_counter()
+            print(f"\repoch {len(self.epochs) + 1:3}  step {batch + 1} of {self.params['steps']}", end="", flush=True)
 
     def on_epoch_end(self, epoch, logs=None):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
@@ -81,10 +91,10 @@ class Checkpoint(keras.callbacks.Callback):
         self._draws = {str(done - 1): self._draws.get(str(done - 1)), str(done): states}
         kept = {"epochs": self.epochs, "seconds": self.seconds, "draws": self._draws}
         write_json(history.with_suffix(".new"), kept)
-        os.replace(history.with_suffix(".new"), history)
+        replace(history.with_suffix(".new"), history)
         scratch = self.folder / "new.keras"
         self.model.save(scratch)
-        os.replace(scratch, self.folder / f"epoch-{done:04}.keras")
+        replace(scratch, self.folder / f"epoch-{done:04}.keras")
         (self.folder / f"epoch-{done - 1:04}.keras").unlink(missing_ok=True)
 
     def _print(self, number):
@@ -95,7 +105,16 @@ class Checkpoint(keras.callbacks.Callback):
         )
         if "val_accuracy" in row:
             line += f"  validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:7.2%}"
-        print(line, flush=True)
+        print("\r" * is_live() + line, flush=True)  # over the step that was shown last
+
+
+def discard(folder):
+    """Remove a checkpoint's folder; while its files go one by one, no training takes it for whole."""
+    if folder.exists():
+        going = folder.with_name("removed")
+        shutil.rmtree(going, ignore_errors=True)
+        os.replace(folder, going)
+        shutil.rmtree(going, ignore_errors=True)
 
 
 def _random_states(model):

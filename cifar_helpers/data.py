@@ -3,13 +3,17 @@
 Importing this module costs NumPy and nothing else: pooch and scikit-learn are imported by the functions that use them.
 """
 
+import gzip
 import hashlib
 import io
 import os
 import pickle
+import stat
 import sys
 import tarfile
 import tempfile
+import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -27,13 +31,17 @@ CHECKSUM = "80387ddb9a0edf3fc4a964ee3770296169bb26a651050df20035579673099660"
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 URL_BYTES = 170_498_071
 TIMEOUT = (10, 30)  # seconds to connect; seconds without a byte before an attempt is given up
+PACE = (60, 500_000)  # so many seconds must bring so many bytes, or an attempt is given up
 RETRIES = 2
+PAUSE = 1  # seconds before the first retry; the second waits twice as long
 
 # The name under which keras.datasets.cifar10 keeps the downloaded archive, and the folder into which it unpacks it.
 KERAS_ARCHIVE = "cifar-10-batches-py-target_archive"
 KERAS_FOLDER = "cifar-10-batches-py-target"
 
 LEAST_TEST_IMAGES = 100
+
+MOST_BYTES = 2**28  # more than any official file or archive has, packed or unpacked
 
 WAYS_OUT = "set CIFAR10_DIR to a folder that holds the official files, or connect once, or use DATA=stand-in"
 WAYS_BACK = "put the official files there, or unset CIFAR10_DIR to have them downloaded, or use DATA=stand-in"
@@ -115,7 +123,7 @@ def load_cifar10():
     if chosen:
         # Whoever set the variable wants these files: nothing is downloaded behind their back.
         # A relative path starts at the project's folder, where make runs: notebooks run elsewhere.
-        return _read_place(Path(__file__).resolve().parent.parent / Path(chosen).expanduser())
+        return _read_place(Path(__file__).resolve().parent.parent / os.path.expanduser(chosen))
     for folder in _keras_folders():
         for place in (folder / KERAS_FOLDER, folder / KERAS_ARCHIVE, folder):
             try:
@@ -286,12 +294,13 @@ def _read_folder(layout, folder):
         path = folder / name
         if not os.path.exists(path):
             raise DataUnavailable(f"{path} is missing, one of the six official files of CIFAR-10; {WAYS_BACK}.")
-        batches.append(_parse_verified(layout, name, path.read_bytes(), path))
+        with _open_regular(path) as file:
+            batches.append(_parse_verified(layout, name, file.read(), path))
     return _assemble(batches)
 
 
 def _read_archive(path):
-    with open(path, "rb") as file:
+    with _open_regular(path) as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
         layout = next((layout for layout in _LAYOUTS if layout.archive_sha256 == found), None)
         if layout is None:
@@ -300,13 +309,52 @@ def _read_archive(path):
         file.seek(0)
         # The members come in an order of their own. Reading them as they come unpacks the archive only once.
         batches = {}
-        with tarfile.open(fileobj=file, mode="r|gz") as archive:
-            for member in archive:
-                folder, _, name = member.name.rpartition("/")
-                if folder == layout.folder and name in layout.digests:
-                    content = archive.extractfile(member).read()
-                    batches[name] = _parse_verified(layout, name, content, f"{path}/{member.name}")
+        try:
+            with tarfile.open(fileobj=_Unpacked(file), mode="r|") as archive:
+                for member in archive:
+                    content = _member(archive, member, layout)
+                    name = member.name.rpartition("/")[2]
+                    if name in layout.digests:
+                        batches[name] = _parse_verified(layout, name, content, f"{path}/{member.name}")
+        except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataDamaged(f"{path} was not unpacked ({error}); {WAYS_BACK}.") from None
+    if missing := [name for name in layout.digests if name not in batches]:
+        raise DataDamaged(f"{path} lacks {missing[0]}; {WAYS_BACK}.")
     return _assemble([batches[name] for name in layout.digests])
+
+
+def _open_regular(path):
+    """Open a file that can be one of the official ones: a pipe, a device or a file of another size would never end."""
+    found = os.stat(path)
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # opening a folder says what is wrong
+        raise DataDamaged(f"{path} is not a regular file; {WAYS_BACK}.")
+    if found.st_size > MOST_BYTES:
+        raise DataDamaged(f"{path} is not the official file ({found.st_size:,} bytes are too many); {WAYS_BACK}.")
+    return open(path, "rb")
+
+
+class _Unpacked(gzip.GzipFile):
+    """What a .gz file unpacks to; ValueError where that is too much."""
+
+    def __init__(self, file):
+        super().__init__(fileobj=file, mode="rb")
+
+    def read(self, size=-1):
+        if self.tell() + size > MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+        return super().read(size)
+
+
+def _member(archive, member, layout):
+    """Return the content of an archive's member; ValueError unless it is a file in the official folder, or that folder."""
+    folder, _, name = member.name.rpartition("/")
+    if member.isdir() and member.name == layout.folder:
+        return None
+    if not member.isreg() or member.issparse() or folder != layout.folder or name in ("", ".", ".."):
+        raise ValueError(f"it holds {member.name!r}, which is no file of {layout.folder}")
+    if member.size > MOST_BYTES:
+        raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+    return archive.extractfile(member).read()
 
 
 def _parse_verified(layout, name, content, path):
@@ -321,6 +369,8 @@ def _parse_verified(layout, name, content, path):
         pixels, labels = layout.parse(content)
     except pickle.UnpicklingError as error:
         raise DataDamaged(f"{path} holds more than NumPy arrays ({error}) and was not loaded; {WAYS_BACK}.") from None
+    except Exception:  # what a pickle that makes no sense raises is anything
+        raise DataDamaged(f"{path} does not hold images and labels; {WAYS_BACK}.") from None
     # The files keep the three colour planes one after the other; Keras wants the colours of a pixel together.
     images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
     return images, labels.reshape(-1, 1)
@@ -338,7 +388,7 @@ def _assemble(batches):
 
 def _keras_folders():
     """Return the folders in which Keras keeps data sets: the usual one, and its substitute if that is not writable."""
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    home = Path(os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras"))  # a "~" stays where nobody is at home
     temporary = Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())
     return home / "datasets", temporary / ".keras" / "datasets"
 
@@ -349,10 +399,12 @@ def _download():
 
     usual, substitute = _keras_folders()
     try:
-        usual.parent.mkdir(parents=True, exist_ok=True)
+        if usual.is_absolute():
+            usual.parent.mkdir(parents=True, exist_ok=True)
     except OSError:
         pass  # Keras, too, goes on with the substitute
-    folder = usual if os.access(usual.parent, os.W_OK) else substitute
+    at_home = usual.is_absolute() and os.access(usual.parent, os.W_OK)
+    folder = usual if at_home else substitute
 
     print(f"Downloading CIFAR-10 ({URL_BYTES // 10**6} MB) from {URL}", file=sys.stderr)
     pooch.get_logger().setLevel("ERROR")  # its messages hold absolute paths, which would end up on pages
@@ -361,39 +413,76 @@ def _download():
         base_url="",
         registry={KERAS_ARCHIVE: f"sha256:{_PYTHON.archive_sha256}"},
         urls={KERAS_ARCHIVE: URL},
-        retry_if_failed=RETRIES,
     )
-    try:
-        # pooch writes to a temporary file beside the target and renames it once its checksum is right.
-        return Path(fetcher.fetch(KERAS_ARCHIVE, downloader=_fetch_with_bar))
-    except (OSError, ValueError) as error:
-        reason = _in_words(error, folder)
-        raise DataUnavailable(
-            f"CIFAR-10 is not on this machine and could not be downloaded from {URL} ({reason}); {WAYS_OUT}."
-        ) from None
+    for retry in range(RETRIES + 1):
+        try:
+            # pooch writes to a temporary file beside the target and renames it once its checksum is right.
+            return Path(fetcher.fetch(KERAS_ARCHIVE, downloader=_fetch_with_bar))
+        except (OSError, ValueError) as error:
+            reason, is_final = _in_words(error, folder)
+        if is_final or retry == RETRIES:
+            break
+        print(f"The download failed ({reason}); trying again, retry {retry + 1} of {RETRIES}.", file=sys.stderr)
+        time.sleep(PAUSE * (retry + 1))
+    raise DataUnavailable(
+        f"CIFAR-10 is not on this machine and could not be downloaded from {URL} ({reason}); {WAYS_OUT}."
+    )
 
 
-def _fetch_with_bar(url, output_file, pup):
-    import pooch
+def _fetch_with_bar(url, output_file, _):
+    """Download `url` to `output_file`, as bytes that nobody unpacked, and show the progress."""
+    import requests
+    import urllib3
     from tqdm import tqdm
 
-    # A terminal redraws the bar in place; a log or a notebook gets a line of it now and then.
-    seconds = 0.1 if sys.stderr.isatty() else 10
-    with tqdm(total=URL_BYTES, desc="CIFAR-10", unit="B", unit_scale=True, ncols=79, mininterval=seconds) as bar:
-        # A megabyte at a time: pooch flushes the file after every chunk.
-        download = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT, chunk_size=2**20)
-        download(url, output_file, pup)
+    # A server must not pack the archive once more. If it does all the same, the checksum finds out.
+    request = {"headers": {"Accept-Encoding": "identity"}, "timeout": TIMEOUT, "stream": True}
+    with requests.get(url, **request) as response:
+        response.raise_for_status()
+        # A terminal redraws the bar in place; a log or a notebook gets a line of it now and then.
+        seconds = 0.1 if sys.stderr.isatty() else 10
+        shown = {"desc": "CIFAR-10", "unit": "B", "unit_scale": True, "ncols": 79, "mininterval": seconds}
+        with open(output_file, "wb") as file, tqdm(total=URL_BYTES, **shown) as bar:
+            try:
+                for chunk in _at_pace(iter(lambda: response.raw.read1(2**16), b"")):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+            except urllib3.exceptions.ReadTimeoutError as error:
+                raise requests.ReadTimeout(error) from None
+            except urllib3.exceptions.HTTPError as error:
+                raise requests.ConnectionError(error) from None
+
+
+def _at_pace(chunks):
+    """Pass `chunks` of a download on, unless they come too slowly or are more than the archive: a server may never end."""
+    import requests
+
+    seconds, least = PACE
+    total = count = 0
+    started = time.monotonic()
+    for chunk in chunks:
+        total, count = total + len(chunk), count + len(chunk)
+        if total > URL_BYTES:
+            raise ValueError("longer than the archive")
+        if count >= least:
+            count, started = 0, time.monotonic()
+        elif time.monotonic() - started > seconds:
+            raise requests.Timeout("slower than PACE")
+        yield chunk
 
 
 def _in_words(error, folder):
+    """Return why a download failed, and whether that will be so however often it is tried."""
     import requests
 
     if isinstance(error, requests.HTTPError):
-        return f"the server answered {error.response.status_code}"
+        return f"the server answered {error.response.status_code}", False
+    if isinstance(error, requests.TooManyRedirects):
+        return "the server sends from one address to the next", False
     if isinstance(error, requests.Timeout):
-        return "the server did not answer in time"
+        return "the server did not answer in time", False
     if isinstance(error, requests.RequestException):
-        return "the connection failed or broke off"
+        return "the connection failed or broke off", False
     if isinstance(error, ValueError):
-        return "what arrived is not the official archive"
-    return f"{folder} cannot be written: {error.strerror or error}"
+        return "what arrived is not the official archive", False
+    return f"{folder} cannot be written: {error.strerror or error}", True

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
@@ -12,9 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cifar_helpers.artefacts import PROJECT
+from cifar_helpers.artefacts import PROJECT, replace
+from cifar_helpers.checkpoint import discard
 from cifar_helpers.fast_network import six_views
 from cifar_helpers.fast_training import FastTraining, forward
+from cifar_helpers.page import ticking
 
 
 def fast_logits(model, images, dtype, batch_size=1000):
@@ -53,7 +54,8 @@ def finish(name, training, show=print):
     state.restore()
     for number in range(training.recipe.epochs):
         if number == len(training.epochs):
-            training.run_epoch()
+            with ticking(f"epoch {number + 1} of {training.recipe.epochs}"):
+                training.run_epoch()
             state.save()
         row = training.epochs[number]
         measure = "accuracy" if "accuracy" in row else "agreement"
@@ -81,7 +83,7 @@ class _State:
         scratch = self.path.with_name("new.npz")
         history = np.array(json.dumps(self.training.epochs))
         np.savez(scratch, history, *[np.asarray(variable) for variable in self._variables()])
-        os.replace(scratch, self.path)
+        replace(scratch, self.path)
 
     def restore(self):
         if self.path.exists():
@@ -92,7 +94,7 @@ class _State:
             self.training.epochs = json.loads(str(history))
 
     def remove(self):
-        shutil.rmtree(self.path.parent, ignore_errors=True)
+        discard(self.path.parent)
 
 
 def _digest(training):

@@ -6,12 +6,14 @@ import seaborn as sns
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 PALETTE = sns.color_palette("colorblind", 10)
+MARKERS = "osD^vP*X<>"  # one for each class too: even of these ten colours, some look alike to some readers
 
 
 def set_style():
     """Set the tutorial's figure style: seaborn's colour-blind palette, PNG at 110 dots per inch."""
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
-    plt.rcParams.update({"figure.dpi": 110, "axes.titlesize": "medium", "legend.frameon": False})
+    plt.rcParams.update({"figure.dpi": 110, "axes.titlesize": "medium"})
+    plt.rcParams.update({"legend.frameon": True, "legend.edgecolor": "none"})  # no grid behind the words
     set_matplotlib_formats("png")
 
 
@@ -39,6 +41,9 @@ def show_images(images, titles=None, columns=10, size=1.0, ax=None):
         ax.imshow(
             image, cmap="gray", extent=(left, left + width, top + height, top), interpolation="nearest"
         )
+        # A thin frame, without which a picture that is white at its edge ends nowhere.
+        thin = {"fill": False, "edgecolor": "0.8", "linewidth": 0.5, "clip_on": False}
+        ax.add_patch(plt.Rectangle((left, top), width, height, **thin))
         if titles:
             ax.text(
                 left + width / 2, top - 1, titles[i], ha="center", va="bottom", fontsize=9 * size**0.5
@@ -55,4 +60,14 @@ def plot_curve(values, label=None, ax=None, **line):
     ax.plot(np.arange(1, len(values) + 1), values, label=label, **line)
     ax.set_xlabel("epoch")
     ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax
+
+
+def scatter_classes(points, labels, names, ax=None):
+    """Draw points, shape (n, 2), each in the colour and with the marker of its class.  Returns the Axes."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6, 5))
+    for label, name in enumerate(names):
+        mine = points[np.asarray(labels) == label]
+        ax.scatter(*mine.T, s=24, color=PALETTE[label], marker=MARKERS[label], linewidths=0, label=name)
     return ax

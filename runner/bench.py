@@ -8,7 +8,8 @@ import statistics
 import time
 
 from cifar_helpers.artefacts import write_json
-from runner.execute import BUILD, machine, only_one
+from runner.execute import machine
+from runner.publish import BUILD, only_one
 
 ROUNDS = 4
 

@@ -13,6 +13,8 @@ NOTEBOOKS = PROJECT / "notebooks"
 class BadRequest(Exception):
     """What was asked for cannot be done; the message is one sentence for the person who asked."""
 
+    status = 2  # of the process
+
 
 class Chapter:
     """One notebook in ``notebooks/``: a chapter, or the solutions of its exercises.

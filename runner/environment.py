@@ -9,17 +9,22 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 
+from runner.ending import for_children, in_one_sentence
+
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "environment.yml"
 LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
+NEEDED = 3.5e9  # bytes that .venv takes, with a margin
+LITTLE = 5e7  # bytes that any step of the installation may need
 MARK = VENV / "complete"  # written last, so its absence means an interrupted installation
 
 
@@ -105,6 +110,7 @@ def build_venv():
         python = "%d.%d" % sys.version_info[:2]
         _say(f"Building .venv with Python {python} (once; {len(locked_versions())} packages, 3 GB, one to five minutes) ...")
         MARK.unlink(missing_ok=True)
+        _require_space()
         # The running Python may belong to the very .venv that is replaced, if that is active: use the one beneath.
         _step(lock, sys._base_executable, "-m", "venv", "--clear", VENV)
         pip = (VENV_PYTHON, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
@@ -133,13 +139,26 @@ def _venv_is_current():
         return False
 
 
+def _require_space():
+    shutil.rmtree(VENV, ignore_errors=True)  # an outdated or unfinished one, whose room counts too
+    free = shutil.disk_usage(ROOT).free
+    if free < NEEDED:
+        sys.exit(f"There is no space left for .venv: it needs {NEEDED / 1e9} GB and {free / 1e9:.1f} GB are free; make room and run the same command again.")
+
+
 def _step(lock, *command):
     """Run one installation step; what it prints is shown only if it fails.
 
     The step shares the lock: should this process be killed, the step still holds it.
     """
-    done = subprocess.run(command, cwd=ROOT, pass_fds=[lock.fileno()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        command, cwd=ROOT, **for_children(lock.fileno()), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     if done.returncode:
+        # ensurepip does not tell why it failed.
+        if b"No space left" in done.stdout or shutil.disk_usage(ROOT).free < LITTLE:
+            shutil.rmtree(VENV, ignore_errors=True)
+            sys.exit("There is no space left for .venv, or for the temporary files of its installation: make room and run the same command again.")
         sys.stderr.buffer.write(done.stdout)
         sys.exit("The installation failed for the reason above; the next make starts it afresh.")
 
@@ -163,7 +182,7 @@ def compile_lock():
         input="\n".join(requirements()), stdout=subprocess.PIPE, text=True, check=True,
     ).stdout  # fmt: skip
     header = f"# Compiled by `make lock` from environment.yml, whose sorted list has the SHA-256 {requirements_digest()}.\n"
-    scratch = LOCK.with_suffix(".tmp")
+    scratch = ROOT / "build" / LOCK.name
     scratch.write_text(header + compiled, encoding="utf-8")
     os.replace(scratch, LOCK)
     _say(f"requirements.lock pins {len(locked_versions())} packages; the next make installs them.")
@@ -181,9 +200,8 @@ def main(command):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(*sys.argv[1:]))
-    except subprocess.CalledProcessError as failure:
-        sys.exit(f"This step failed for the reason above: {' '.join(map(str, failure.cmd))}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    with in_one_sentence("Interrupted. The next make goes on with what is missing."):
+        try:
+            sys.exit(main(*sys.argv[1:]))
+        except subprocess.CalledProcessError as failure:
+            sys.exit(f"This step failed for the reason above: {' '.join(map(str, failure.cmd))}")

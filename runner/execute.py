@@ -1,7 +1,6 @@
 """Execute chapters with papermill and publish each whole or not at all."""
 
 import contextlib
-import fcntl
 import functools
 import importlib.metadata
 import json
@@ -17,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cifar_helpers import data
-from runner import stamp
-from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, Chapter, source, tags
+from cifar_helpers.artefacts import replace
+from runner import ending, publish, stamp
+from runner.chapters import NOTEBOOKS, PROJECT, Chapter, source, tags
+from runner.publish import BUILD
 
-BUILD = PROJECT / "build"
 PROFILES = {
     "full": {"TRAIN": True},
     # Every line of the same code on few images: seconds instead of minutes.
@@ -74,18 +74,6 @@ class Run:
             for name, value in wanted.items()
             if name in chapter.parameters and value != chapter.parameters[name].default
         }
-
-
-@contextlib.contextmanager
-def only_one():
-    """Hold the project's execution lock, or raise BadRequest if another process has it."""
-    BUILD.mkdir(exist_ok=True)
-    with open(BUILD / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadRequest("Chapters are being executed in this folder already; wait for that to end.") from None
-        yield
 
 
 def execute_all(chapters, run, everything):
@@ -156,11 +144,8 @@ def execute_one(chapter, run):
     if run.is_published and chapter.path.read_bytes() != original:
         raise _failed(chapter, finished, "after its last cell: it was edited while it ran")
 
-    # From here on nothing can fail half-way: each file takes its place in one step.
-    for name in chapter.writes:
-        _replace(artefacts / name, run.root / name)
     result = _page(chapter, run)
-    _replace(finished, result.path)
+    publish.together({result.path: finished, **{run.root / name: artefacts / name for name in chapter.writes}})
     shutil.rmtree(scratch, ignore_errors=True)
     return result
 
@@ -168,9 +153,21 @@ def execute_one(chapter, run):
 class ChapterFailed(Exception):
     """A chapter raised an error; the message is for the terminal."""
 
+    status = 1  # of the process
+
 
 def _papermill(chapter, scratch, run):
     import papermill
+    from jupyter_client import AsyncKernelManager
+
+    class Kernel(AsyncKernelManager):
+        """A kernel that ends with this process, and at once when that is interrupted."""
+
+        async def start_kernel(self, **options):
+            return await super().start_kernel(**options, **publish.for_workers())
+
+        async def shutdown_kernel(self, now=False, restart=False):
+            return await super().shutdown_kernel(now or bool(ending.received), restart)
 
     parameters = run.parameters(chapter)
     environment = {
@@ -180,7 +177,14 @@ def _papermill(chapter, scratch, run):
         "TUTORIAL_CODE": stamp.page_code(chapter),
         "PYTHONPATH": PROJECT,  # the kernel's folder is not the project's
         "PYTHONHASHSEED": 0,
+        # Nothing of the person's own settings reaches a page, and a home folder that cannot be written to is no obstacle.
+        "IPYTHONDIR": BUILD / "home" / "ipython",
+        "JUPYTER_RUNTIME_DIR": scratch / "runtime",
+        "MPLCONFIGDIR": BUILD / "home" / "matplotlib",
+        "TMPDIR": scratch / "tmp",  # a killed kernel leaves its temporary files
     }
+    (scratch / "tmp").mkdir()
+    environment["IPYTHONDIR"].mkdir(parents=True, exist_ok=True)  # IPython warns where it would have to make it
     os.environ.update({name: str(value) for name, value in environment.items()})
     output = scratch / "executed.ipynb"
     narrator = _Narrator(chapter, injected=bool(parameters))
@@ -189,6 +193,7 @@ def _papermill(chapter, scratch, run):
             chapter.path, output, parameters, kernel_name="python3", cwd=scratch, progress_bar=False,
             stdout_file=sys.stdout, on_cell_start=narrator, coalesce_streams=True, record_timing=False,
             extra_arguments=["--log-level=50"],  # an interrupted kernel has nothing to add
+            kernel_manager_class=Kernel,
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}"
@@ -202,9 +207,10 @@ def _papermill(chapter, scratch, run):
 def _failed(chapter, copy, where):
     """Keep a failed copy for reading; return the error that says where it is."""
     kept = BUILD / "failed" / f"{chapter.name}.ipynb"
-    _replace(copy, kept)
+    with contextlib.suppress(OSError):  # a full disk may have kept even the copy away
+        replace(copy, kept)
     return ChapterFailed(
-        f"{chapter.name} stopped {where}\n"
+        f"\n{chapter.name} stopped {where}\n"
         f"Its page and its artefacts are as they were. The copy that failed: {kept.relative_to(PROJECT)}"
     )
 
@@ -350,8 +356,3 @@ def make_reproducible(path):
                 )
             new.writestr(zipfile.ZipInfo(item.filename), content)
     os.replace(scratch, path)
-
-
-def _replace(made, target):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(made, target)

@@ -1,9 +1,8 @@
 """The table of results: on the terminal, and in the README between two markers."""
 
-import os
 import re
 
-from cifar_helpers.artefacts import read_json, write_json
+from cifar_helpers.artefacts import read_json, replace, write_json
 from runner.chapters import NOTEBOOKS, PROJECT, source
 from runner.stamp import KEY
 
@@ -90,7 +89,7 @@ def record_float32(pages):
             }  # fmt: skip
     scratch = PROJECT / "build" / "float32.json"
     write_json(scratch, rows)
-    os.replace(scratch, FLOAT32)
+    replace(scratch, FLOAT32)
 
 
 def _float32_runs():
@@ -111,4 +110,4 @@ def write_readme(chapters):
         scratch = PROJECT / "build" / "README.md"
         scratch.parent.mkdir(exist_ok=True)
         scratch.write_text(new, encoding="utf-8")
-        os.replace(scratch, README)
+        replace(scratch, README)

@@ -21,6 +21,7 @@ import webbrowser
 
 from runner import results
 from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, all_chapters, source, tags
+from runner.ending import for_children, in_one_sentence, received
 from runner.stamp import KEY
 
 BUILD = PROJECT / "build"
@@ -51,7 +52,7 @@ def render():
     shutil.rmtree(SCRATCH, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", SOURCE, SCRATCH / "html"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    if subprocess.run(command, cwd=PROJECT, env=environment).returncode:
+    if subprocess.run(command, cwd=PROJECT, env=environment, **for_children()).returncode:
         raise BadRequest("The site was not made, for the reasons above; what was in build/site/ before is as it was.")
     shutil.rmtree(SCRATCH / "html" / ".doctrees")
     for name in (".buildinfo", "objects.inv"):
@@ -73,7 +74,8 @@ def serve():
         webbrowser.open(address)
         try:
             server.serve_forever()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # the way to end it
+            received.clear()
             print()
     return 0
 
@@ -269,6 +271,27 @@ def training_row(runs):
     }
 
 
+def determinism(chapters):
+    """A table of what is the same twice and what is not, from `make study RUNS=determinism`."""
+    record = json.loads((PROJECT / "results" / "determinism.json").read_text(encoding="utf-8"))
+    lines = ["| computed in | same bits | a logit moves by | other answers | fast network (%) | its time | baseline (%) | its time |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
+    first = {}
+    for name, way in record["ways"].items():
+        begun = first.setdefault(name.split(",")[0], way)
+        scores = [
+            f"{100 * way[network]:.1f} | {way[f'{network}_seconds'] / begun[f'{network}_seconds']:.2f}"
+            for network in ("fast", "baseline")
+        ]
+        moved = f"{way['logits']:.1g}" if way["logits"] else "0"
+        lines.append(f"| {name} | {'yes' if way['weights'] else 'no'} | {moved} | {way['answers']} | {' | '.join(scores)} |")
+    at = record["hardware"]
+    return "\n".join([
+        *lines, "", f"Measured on {at['cores']} cores of {at['cpu']}; {record['images']:,} images to train on for "
+        f"{record['epochs']} epochs, and as many to score. Times are ratios to the first line of the same type."
+    ])  # fmt: skip
+
+
 def _runs():
     """{training: its runs, in order of seed}; outdated results are refused."""
     from cifar_helpers.runs import OutdatedRun, read_runs
@@ -340,14 +363,10 @@ def _directive(kind, signature, parts, fence=6):
 
 GENERATED = {
     "headlines": headlines, "cards": cards, "results": results_table, "data": data, "trainings": trainings,
-    "machine": machine, "readme": readme, "modules": modules,
+    "determinism": determinism, "machine": machine, "readme": readme, "modules": modules,
 }  # fmt: skip
 
 
 if __name__ == "__main__":
-    try:
+    with in_one_sentence("Interrupted. What was in build/site/ before is as it was."):
         sys.exit({"site": build, "serve": serve}[sys.argv[1]]())
-    except BadRequest as reason:
-        sys.exit(str(reason))
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -9,7 +9,8 @@ import fnmatch
 
 from cifar_helpers.fast_recipe import ABLATION, FAST84, FAST94
 from runner.chapters import PROJECT, BadRequest
-from runner.execute import only_one
+from runner.determinism import DeterminismStudy
+from runner.publish import only_one
 from runner.training import CHANGED, BaselineTraining, ClusterTraining, FastTraining, TutorialTraining
 
 ZERO = {"LEARNING_RATE": 0.002, "SCHEDULE": "linear-to-zero", "SHIFTS": "whole"}
@@ -28,6 +29,7 @@ STUDIES = [
     *(BaselineTraining("baseline15_plain", seed, {"EPOCHS": 15, "COMPUTE": "plain"}) for seed in range(5)),
     ClusterTraining(0, model="models/clusters.keras"),
     *(ClusterTraining(seed) for seed in (1, 2)),
+    DeterminismStudy(),
     TutorialTraining(0),
     *(FastTraining("fast84", FAST84, seed) for seed in range(5)),
     *(FastTraining("fast94", FAST94, seed) for seed in range(5)),

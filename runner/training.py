@@ -13,9 +13,11 @@ import time
 
 from cifar_helpers import provenance
 from cifar_helpers.artefacts import read_json, write_json
+from runner import publish
 from runner.chapters import PROJECT, BadRequest, Chapter, source
 from runner.environment import locked_versions
-from runner.execute import BUILD, machine, make_reproducible
+from runner.execute import machine, make_reproducible
+from runner.publish import BUILD
 
 MISSING, CHANGED = "it is missing", "its recipe has changed since"
 
@@ -43,7 +45,7 @@ class Training:
         """Train, score and write the result, in a new process: each run then starts alike."""
         command = [sys.executable, "-m", "runner.training", self.name]
         environment = {**os.environ, "TUTORIAL_CHECKPOINTS": str(BUILD / "checkpoints"), "PYTHONHASHSEED": "0"}
-        if subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode:
+        if subprocess.run(command, cwd=PROJECT, env=environment, check=False, **publish.for_workers()).returncode:
             raise BadRequest(f"{self.name} stopped before its end; `make study` goes on with it.")
 
     def train(self):
@@ -62,15 +64,13 @@ class Training:
             "versions": {name: locked[name] for name in ("tensorflow", "keras", "numpy")},
             "hardware": machine(),
         }  # fmt: skip
+        made = {self.path: BUILD / "new.json"}
+        write_json(made[self.path], record)
         if self.model:
-            scratch = BUILD / "new.keras"
-            model.save(scratch)
-            make_reproducible(scratch)
-            os.replace(scratch, PROJECT / self.model)
-        scratch = BUILD / "new.json"
-        write_json(scratch, record)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(scratch, self.path)
+            made[PROJECT / self.model] = BUILD / "new.keras"
+            model.save(BUILD / "new.keras")
+            make_reproducible(BUILD / "new.keras")
+        publish.together(made)
 
 
 class BaselineTraining(Training):
@@ -274,9 +274,9 @@ def _show(line):
 
 
 if __name__ == "__main__":  # the process of one training
+    import signal
+
     from runner.study import by_name
 
-    try:
-        by_name(sys.argv[1]).train()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches `make study` too, which says what there is to say
+    by_name(sys.argv[1]).train()

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from cifar_helpers import checkpoint as module
 from cifar_helpers.augmentation import training_batches
 from cifar_helpers.checkpoint import Checkpoint
 
@@ -121,3 +122,18 @@ def test_a_finished_training_leaves_nothing_behind(own_folder):
     _, checkpoint = train()
     checkpoint.remove()
     assert not list(own_folder.iterdir())
+
+
+def test_a_reader_in_jupyterlab_sees_the_steps_pass(monkeypatch, capfd):
+    monkeypatch.setattr(module, "is_live", lambda: True)
+    monkeypatch.setattr(Checkpoint, "EVERY", 0)
+    train()
+    first = capfd.readouterr().out.split("\n")[0].split("\r")
+    assert first[1:3] == ["epoch   1  step 1 of 2", "epoch   1  step 2 of 2"]
+    assert first[3].startswith("epoch   1  learning rate")
+    assert len(first[3]) > len(first[2])
+
+
+def test_a_page_that_is_being_made_gets_one_line_per_epoch(capfd):
+    train()
+    assert [line[:9] for line in capfd.readouterr().out.splitlines()] == [f"epoch   {number}" for number in range(1, 5)]

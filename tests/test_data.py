@@ -6,104 +6,20 @@ The checksum tables are replaced by those of the tiny files; everything else is 
 import functools
 import hashlib
 import http.server
-import io
 import os
 import pickle
-import struct
 import subprocess
 import sys
-import tarfile
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from tiny_cifar import IMAGES_PER_FILE, TINY, assert_tiny, trust, write
 
 from cifar_helpers import data
 
-IMAGES_PER_FILE = 20
 REAL_ENVIRONMENT = dict(os.environ)
 REAL_KERAS_FOLDERS = data._keras_folders
-
-
-class Python2Pickler(pickle._Pickler):
-    """Writes byte strings as Python 2 wrote them into the official files."""
-
-    dispatch = dict(pickle._Pickler.dispatch)
-
-    def save_bytes(self, content):
-        self.write(pickle.BINSTRING + struct.pack("<i", len(content)) + content)
-        self.memoize(content)
-
-    dispatch[bytes] = save_bytes
-
-
-def pickled(batch):
-    buffer = io.BytesIO()
-    Python2Pickler(buffer, protocol=2).dump(batch)
-    # NumPy 1 wrote the official files; NumPy 2 keeps the same function in another module.
-    return buffer.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
-
-
-def archived(folder, files):
-    """Return a .tar.gz with `files` in `folder`, in an order other than that of the images, as in the official ones."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name in ("readme.html", *reversed(files)):
-            content = files.get(name, b"about the data")
-            member = tarfile.TarInfo(f"{folder}/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-class TinyCifar:
-    """The same random images in both official layouts, and as what loading them must return."""
-
-    def __init__(self):
-        rng = np.random.default_rng(0)
-        images = rng.integers(0, 256, (6 * IMAGES_PER_FILE, 32, 32, 3), np.uint8)
-        labels = (np.arange(len(images)) % 10).astype(np.uint8)
-        planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
-        self.binary, self.python = {}, {}
-        for number, name in enumerate(data._PYTHON.digests):
-            part = slice(number * IMAGES_PER_FILE, (number + 1) * IMAGES_PER_FILE)
-            self.binary[f"{name}.bin"] = np.column_stack([labels[part], planes[part]]).tobytes()
-            self.python[name] = pickled(
-                {b"batch_label": name.encode(), b"labels": labels[part].tolist(), b"data": planes[part]}
-            )
-        self.binary_archive = archived("cifar-10-batches-bin", self.binary)
-        self.python_archive = archived("cifar-10-batches-py", self.python)
-        train, test = slice(0, 5 * IMAGES_PER_FILE), slice(5 * IMAGES_PER_FILE, None)
-        self.expected = tuple((images[part], labels[part, np.newaxis]) for part in (train, test))
-
-
-TINY = TinyCifar()
-
-
-def write(folder, files):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-
-
-def trust(monkeypatch, python=TINY.python, python_archive=TINY.python_archive):
-    """Put the tiny files' checksums in place of the official ones."""
-
-    def digests(files, algorithm):
-        return {name: hashlib.new(algorithm, content).hexdigest() for name, content in files.items()}
-
-    binary = replace(
-        data._BINARY,
-        digests=digests(TINY.binary, "sha256"),
-        archive_sha256=hashlib.sha256(TINY.binary_archive).hexdigest(),
-    )
-    python = replace(
-        data._PYTHON, digests=digests(python, "md5"), archive_sha256=hashlib.sha256(python_archive).hexdigest()
-    )
-    monkeypatch.setattr(data, "_BINARY", binary)
-    monkeypatch.setattr(data, "_PYTHON", python)
-    monkeypatch.setattr(data, "_LAYOUTS", (binary, python))
 
 
 @pytest.fixture(autouse=True)
@@ -125,13 +41,6 @@ def folder(monkeypatch, tmp_path):
     path.mkdir()
     monkeypatch.setenv("CIFAR10_DIR", str(path))
     return path
-
-
-def assert_tiny(images):
-    for (x, y), (expected_x, expected_y) in zip(images, TINY.expected, strict=True):
-        assert (x.dtype, y.dtype) == (np.uint8, np.uint8)
-        np.testing.assert_array_equal(x, expected_x)
-        np.testing.assert_array_equal(y, expected_y)
 
 
 def refusal(kind=data.DataUnavailable):

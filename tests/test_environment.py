@@ -137,7 +137,7 @@ def clone(tmp_path):
     """A copy of what the bootstrap reads, with no .venv, in a folder with a space in its name."""
     folder = tmp_path / "a clone"
     (folder / "runner").mkdir(parents=True)
-    for name in ("environment.yml", "requirements.lock", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py"):
+    for name in ("environment.yml", "requirements.lock", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 

@@ -53,3 +53,12 @@ def test_curves_count_epochs_from_one_and_use_the_axes_given():
 
 def test_axes_are_made_where_none_are_given():
     assert figures.plot_curve([1, 2]).figure is not figures.plot_curve([1, 2]).figure
+
+
+def test_every_class_has_a_colour_and_a_marker_of_its_own():
+    points, labels = np.arange(20.0).reshape(10, 2), np.arange(10)[::-1]
+    drawn = figures.scatter_classes(points, labels, list("abcdefghij")).collections
+    assert [group.get_label() for group in drawn] == list("abcdefghij")
+    assert [group.get_offsets().tolist() for group in drawn] == [[point] for point in points[::-1].tolist()]
+    assert len({group.get_facecolor().tobytes() for group in drawn}) == 10
+    assert len({group.get_paths()[0].vertices.tobytes() for group in drawn}) == 10

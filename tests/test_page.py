@@ -1,6 +1,7 @@
 """Computed text, warnings on pages that are not the real ones, and TensorFlow's chatter held back."""
 
 import os
+import time
 
 import pytest
 
@@ -49,3 +50,28 @@ def test_native_messages_are_shown_after_a_failure(capfd, monkeypatch):
         os.write(2, b"what went wrong")
         raise ImportError
     assert "what went wrong" in capfd.readouterr().err
+
+
+@pytest.fixture
+def lab(monkeypatch):
+    """A kernel in which no page is made."""
+    monkeypatch.setattr(page, "get_ipython", object)
+    monkeypatch.delenv("TUTORIAL_ARTEFACTS", raising=False)
+
+
+def test_a_reader_in_jupyterlab_sees_the_seconds_pass_until_it_ends(lab, capfd):
+    with pytest.raises(KeyboardInterrupt), page.ticking("epoch 1", every=0.01):
+        time.sleep(0.2)
+        raise KeyboardInterrupt
+    shown = capfd.readouterr().out
+    assert shown.count("\repoch 1  0 s") > 1
+    assert shown.endswith(" \r")
+    time.sleep(0.1)
+    assert capfd.readouterr().out == ""
+
+
+def test_a_page_that_is_being_made_shows_no_seconds(lab, monkeypatch, capfd):
+    monkeypatch.setenv("TUTORIAL_ARTEFACTS", "somewhere")
+    with page.ticking("epoch 1", every=0.01):
+        time.sleep(0.1)
+    assert capfd.readouterr().out == ""

@@ -5,6 +5,7 @@ import os
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the terminal)
 import keras
+import numpy as np
 import pytest
 
 from cifar_helpers import provenance, runs
@@ -12,7 +13,7 @@ from cifar_helpers.artefacts import read_json, write_json
 from cifar_helpers.clustering import clustering_scores
 from cifar_helpers.data import load_cifar10
 from cifar_helpers.fast_recipe import FAST84, FAST94
-from runner import study, training
+from runner import determinism, study, training
 from runner.chapters import PROJECT, BadRequest
 from runner.training import BaselineTraining, FastTraining
 
@@ -208,3 +209,19 @@ def test_a_training_that_stops_leaves_the_committed_result(tmp_path):
     with pytest.raises(BadRequest, match="stopped before its end; `make study` goes on with it"):
         one.make()
     assert one.path.read_text() == "old"
+
+
+# ---- The same twice ----
+
+
+def test_the_same_twice_is_the_same_to_the_last_bit():
+    ways = read_json(PROJECT / "results" / "determinism.json")["ways"]
+    again = [way for name, way in ways.items() if name.endswith("the same again")]
+    assert [(way["weights"], way["logits"], way["answers"]) for way in again] == [(True, 0, 0)] * 2
+
+
+def test_ways_are_compared_bit_by_bit_and_answer_by_answer():
+    first = {"weights": np.array("ab"), "logits": np.array([[0.0, 1.0], [1.0, 0.0]])}
+    other = {"weights": np.array("ac"), "logits": np.array([[0.0, 1.0], [1.0, 1.5]])}
+    assert determinism.compared(first, first) == {"weights": True, "logits": 0, "answers": 0}
+    assert determinism.compared(other, first) == {"weights": False, "logits": 1.5, "answers": 1}

@@ -1,7 +1,8 @@
-"""Chapter 1 in JupyterLab, as a reader runs it: a real server, a real browser, the menu's "Run All Cells"."""
+"""JupyterLab as a reader uses it, with a real server and browser: run all cells, see progress, save a page."""
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,15 +11,23 @@ import urllib.request
 
 import pytest
 
+from runner import stamp
 from runner.chapters import NOTEBOOKS, PROJECT, Chapter, tags
 from runner.execute import Run
 
 NAME, TOKEN = "01_explore_data", "tests"
+PUBLISHED = "06_train_faster"  # with figures, streams and measured times
+TICKS = """import time
+from cifar_helpers.page import ticking
+with ticking("epoch 1", every=1):
+    time.sleep(8)
+print("epoch 1 is over")"""
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """A folder with chapter 1 in its quick profile, on drawings, without outputs."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with chapter 1 in its quick profile, on drawings, without outputs; a published page; a long epoch."""
+    tmp_path = tmp_path_factory.mktemp("lab")
     chapter = Chapter(NOTEBOOKS / f"{NAME}.ipynb")
     values = Run("quick", "stand-in").parameters(chapter)
     cells = []
@@ -28,11 +37,14 @@ def folder(tmp_path):
             lines = "\n".join(f"{name} = {value!r}" for name, value in values.items())
             cells.append({**cells[-1], "id": "quick", "metadata": {"tags": ["injected-parameters"]}, "source": lines})
     (tmp_path / "pages").mkdir()
-    (tmp_path / "pages" / f"{NAME}.ipynb").write_text(json.dumps({**chapter.notebook, "cells": cells}))
+    ticks = {"id": "ticks", "cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": TICKS}
+    for name, those in {NAME: cells, "ticks": [ticks]}.items():
+        (tmp_path / "pages" / f"{name}.ipynb").write_text(json.dumps({**chapter.notebook, "cells": those}))
+    shutil.copy(NOTEBOOKS / f"{PUBLISHED}.ipynb", tmp_path / "pages")
     return tmp_path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def lab(folder, browser):
     """The address of a JupyterLab that shows the folder, with settings of its own."""
     with socket.socket() as free:
@@ -71,14 +83,45 @@ def _wait_for(condition, seconds, log):
     return result
 
 
-def test_chapter_1_runs_from_the_menu(browser, lab, folder):
+def _open(browser, lab, name):
+    """A window with one notebook in a workspace of its own, once its kernel is ready."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.goto(f"{lab}/lab/tree/{NAME}.ipynb?token={TOKEN}")
+    page.goto(f"{lab}/lab/workspaces/{name}/tree/{name}.ipynb?token={TOKEN}")
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=180_000)
     # Before the status bar says so, there is no kernel to run anything, whatever the notebook's own indicator shows.
     page.get_by_text("| Idle").first.wait_for(timeout=180_000)
+    return page
+
+
+def _run_all(page):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
+
+
+def test_a_page_saved_unchanged_is_as_fresh_as_before(browser, lab, folder):
+    path = folder / "pages" / f"{PUBLISHED}.ipynb"
+    before = path.stat().st_mtime_ns
+    page = _open(browser, lab, PUBLISHED)
+    page.keyboard.press("Control+s")
+    _wait_for(lambda: path.stat().st_mtime_ns > before, 60, folder / "log")
+    page.close()
+    published = Chapter(NOTEBOOKS / f"{PUBLISHED}.ipynb")
+    assert stamp.problems(Chapter(path, path.parent)) == stamp.problems(published)
+
+
+def test_the_seconds_of_an_epoch_pass_before_the_readers_eyes(browser, lab, folder):
+    page = _open(browser, lab, "ticks")
+    _run_all(page)
+    for seconds in (1, 4):
+        page.locator(f".jp-OutputArea-output:has-text('epoch 1  {seconds} s')").wait_for(timeout=60_000)
+    page.locator(".jp-OutputArea-output:has-text('epoch 1 is over')").wait_for(timeout=60_000)
+    assert page.locator(".jp-OutputArea-output").inner_text().strip() == "epoch 1 is over"
+    page.close()
+
+
+def test_chapter_1_runs_from_the_menu(browser, lab, folder):
+    page = _open(browser, lab, NAME)
+    _run_all(page)
 
     def finished_cells():
         page.keyboard.press("Control+s")

@@ -1,0 +1,90 @@
+"""How commands end: with one sentence, whatever stops them, and without leaving a process behind.
+
+Only the standard library is imported: `runner/environment.py` needs this before anything is installed.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import signal
+import sys
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, `kill`, and a terminal that is closed
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+PR_SET_PDEATHSIG = 1  # of Linux
+
+received = []  # the signal that ends this process
+
+
+@contextlib.contextmanager
+def in_one_sentence(interrupted):
+    """Run a command; where it cannot go on, end the process with one sentence on standard error.
+
+    interrupted: the sentence for Ctrl-C, SIGTERM and SIGHUP.  Of an exception that has a ``status``, that is
+    the exit status and its message the sentence.
+    """
+
+    def at_once(*_):
+        os.write(2, f"\n{interrupted}\n".encode())
+        os._exit(128 + received[0])
+
+    def stop(number, _):
+        received.append(number)
+        # A second signal, and an exception that Python drops (in a callback of its own), end it here and now.
+        for other in listening:
+            signal.signal(other, at_once)
+        sys.unraisablehook = at_once
+        raise KeyboardInterrupt
+
+    # What is ignored from the start stays so: under nohup, or in the background of a script.
+    listening = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    for number in listening:
+        signal.signal(number, stop)
+    try:
+        yield
+    except BaseException as error:
+        if received:
+            at_once()
+        if sentence := str(error) if hasattr(error, "status") else in_words(error):
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+            print(sentence, file=sys.stderr, flush=True)
+            os._exit(getattr(error, "status", 1))  # on a full disk, what is still to be flushed would fail as well
+        raise
+    finally:
+        for number in listening:  # all is done: what is left is Python's own way out
+            signal.signal(number, signal.SIG_IGN)
+
+
+def in_words(error):
+    """What a full disk or a protected folder means, in one sentence; "" for any other error."""
+    if not isinstance(error, OSError):
+        return ""
+    name = error.filename or "what it writes"
+    if error.errno in NO_SPACE:
+        return f"There is no space left for {name} ({error.strerror}): make room and run the same command again; nothing published was touched."
+    if error.errno in NOT_WRITABLE:
+        return f"{name} cannot be opened ({error.strerror}): run the command in a copy of the project that you may write to."
+    return ""
+
+
+def _libc():
+    return ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def for_children(*descriptors):
+    """Options of ``subprocess`` for a process that must not outlive this one, and that holds ``descriptors`` open too.
+
+    The kernel of Linux ends it; elsewhere Jupyter's kernels look after their parent themselves.
+    """
+    libc, parent = _libc(), os.getpid()
+
+    def with_parent():
+        if libc:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:  # it has gone already
+                os._exit(1)
+
+    return {"pass_fds": descriptors, "preexec_fn": with_parent}

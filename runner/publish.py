@@ -1,0 +1,83 @@
+"""Put finished files in their places: each in one step, and those of one run together.
+
+What belongs together is first gathered in ``build/ready/``, whole.  From then on it counts as published: a run that
+is killed while it moves the files is finished by the next command.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+
+from cifar_helpers.artefacts import replace
+from runner.chapters import PROJECT, BadRequest
+from runner.ending import for_children
+
+BUILD = PROJECT / "build"
+READY, BEFORE = BUILD / "ready", "before.json"
+PATIENCE = 3  # seconds: a killed run's kernel may be there a moment longer
+
+_held = []  # the descriptor of the lock
+
+
+@contextlib.contextmanager
+def only_one():
+    """Hold the project's execution lock, or raise BadRequest if another process keeps it."""
+    BUILD.mkdir(exist_ok=True)
+    with open(BUILD / "lock", "w") as lock:
+        _take(lock)
+        finish()
+        _held.append(lock.fileno())
+        try:
+            yield
+        finally:
+            _held.clear()
+
+
+def _take(lock):
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise BadRequest("Chapters are being executed in this folder already; wait for that to end.") from None
+            time.sleep(0.1)
+
+
+def for_workers():
+    """Options for ``subprocess``: a process that computes for this one ends with it, and holds the lock until then."""
+    return for_children(*_held)
+
+
+def together(made):
+    """Publish several files; made: {target: path of the finished file}."""
+    gathering = READY.with_name("gathering")
+    shutil.rmtree(gathering, ignore_errors=True)
+    names = {target.relative_to(PROJECT).as_posix(): path for target, path in made.items()}
+    for name, path in names.items():
+        replace(path, gathering / name)
+    before = {name: _digest(PROJECT / name) for name in names}
+    (gathering / BEFORE).write_text(json.dumps(before), encoding="utf-8")
+    os.rename(gathering, READY)
+    finish()
+
+
+def finish():
+    """Move to their places what is ready; what somebody has edited since then stays as they left it."""
+    if not READY.exists():
+        return
+    if (READY / BEFORE).exists():
+        for name, digest in json.loads((READY / BEFORE).read_text(encoding="utf-8")).items():
+            if (READY / name).exists() and _digest(PROJECT / name) == digest:
+                (PROJECT / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(READY / name, PROJECT / name)
+    (READY / BEFORE).unlink(missing_ok=True)  # first: without it, what is left is only to be removed
+    shutil.rmtree(READY)
+
+
+def _digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""

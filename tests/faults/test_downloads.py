@@ -1,0 +1,254 @@
+"""Downloads from a server that misbehaves in every way, on the loopback address: the images come whole, or one sentence."""
+
+import contextlib
+import gzip
+import itertools
+import os
+import re
+import socket
+import socketserver
+import struct
+import threading
+import time
+
+import pytest
+from tiny_cifar import TINY, assert_tiny, trust
+
+from cifar_helpers import data
+
+ARCHIVE = TINY.python_archive
+SIZE = len(ARCHIVE)
+SAME_SIZE = bytes(SIZE)
+
+# --- what a server does with a connection once it has read the request ---
+
+
+def ok(*headers):
+    return "\r\n".join(["HTTP/1.1 200 OK", *headers, "", ""]).encode()
+
+
+def announced(size=SIZE):
+    return ok(f"Content-Length: {size}")
+
+
+def sends(*parts):
+    """Send `parts`, then close."""
+    return lambda connection, _: [connection.sendall(part) for part in parts]
+
+
+def status(code):
+    page = b"<html>an error page</html>"
+    return sends(f"HTTP/1.1 {code} No\r\nContent-Length: {len(page)}\r\n\r\n".encode(), page)
+
+
+def redirect(target):
+    return sends(f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+def stalls_after(*parts):
+    """Send `parts`, and then nothing more."""
+
+    def answer(connection, over):
+        sends(*parts)(connection, over)
+        over.wait(20)
+
+    return answer
+
+
+def resets_after(*parts):
+    def answer(connection, _):
+        sends(*parts)(connection, _)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    return answer
+
+
+def repeats(head, piece, seconds):
+    """Send `head`, and then `piece` every so many seconds, for ever."""
+
+    def answer(connection, over):
+        connection.sendall(head)
+        while not over.wait(seconds):
+            connection.sendall(piece)
+
+    return answer
+
+
+FINE = sends(announced(), ARCHIVE)
+
+# Each fault with the reason that the reader is given for it.
+FAULTS = {
+    "closes without a word": (sends(), "broke off"),
+    "talks nonsense": (sends(b"\x00\xff nonsense \r\n\r\n"), "broke off"),
+    "resets at once": (resets_after(), "broke off"),
+    "resets in the middle": (resets_after(announced(), ARCHIVE[: SIZE // 2]), "broke off"),
+    "stalls before the headers": (stalls_after(), "in time"),
+    "stalls in the headers": (stalls_after(b"HTTP/1.1 200 OK\r\nContent-"), "in time"),
+    "stalls before the file": (stalls_after(announced()), "in time"),
+    "stalls in the middle": (stalls_after(announced(), ARCHIVE[: SIZE // 2]), "in time"),
+    "drips": (repeats(announced(), b".", 0.05), "in time"),
+    "half a file": (sends(announced(), ARCHIVE[: SIZE // 2]), "broke off"),
+    "half a file, said to be all": (sends(announced(SIZE // 2), ARCHIVE[: SIZE // 2]), "not the official archive"),
+    "half a file, of no given length": (sends(ok(), ARCHIVE[: SIZE // 2]), "not the official archive"),
+    "half a file, in chunks": (sends(ok("Transfer-Encoding: chunked"), b"2000\r\n" + ARCHIVE[:999]), "broke off"),
+    "an empty file": (sends(announced(0)), "not the official archive"),
+    "a wrong file of the right size": (sends(announced(), SAME_SIZE), "not the official archive"),
+    "a file that never ends": (repeats(ok(), bytes(2**16), 0), "not the official archive"),
+    "the file and more": (sends(announced(SIZE + 1), ARCHIVE + b"!"), "not the official archive"),
+    "packed once more": (sends(ok("Content-Encoding: gzip"), gzip.compress(ARCHIVE)), "not the official archive"),
+    "an error page that says 200": (sends(announced(26), b"<html>an error page</html>"), "not the official archive"),
+    "403": (status(403), "the server answered 403"),
+    "404": (status(404), "the server answered 404"),
+    "429": (status(429), "the server answered 429"),
+    "500": (status(500), "the server answered 500"),
+    "503": (status(503), "the server answered 503"),
+    "a redirect to itself": (redirect("/"), "from one address to the next"),
+    "a redirect to a file of this machine": (redirect("file:///etc/hosts"), "broke off"),
+    "a redirect to nowhere": (redirect("http://127.0.0.1:9/"), "broke off"),
+}  # fmt: skip
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Answer each connection with the next of `answers`."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), None)
+        self.answers, self.served, self.over = iter(()), 0, threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/"
+
+    def finish_request(self, request, _):
+        while b"\r\n\r\n" not in request.recv(2**16):
+            pass
+        self.served += 1
+        with contextlib.suppress(OSError):  # the client gave up, as it should
+            next(self.answers)(request, self.over)
+
+    def shutdown_request(self, request):
+        self.close_request(request)  # at once: a reset must stay one
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """A server where the archive is downloaded from, patience that suits a test, and an empty cache."""
+    trust(monkeypatch)
+    monkeypatch.delenv("CIFAR10_DIR", raising=False)
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(data, "_keras_folders", lambda: (tmp_path / "keras/datasets", tmp_path / "other/datasets"))
+    monkeypatch.setattr(data, "URL_BYTES", SIZE)
+    monkeypatch.setattr(data, "TIMEOUT", (0.3, 0.3))
+    monkeypatch.setattr(data, "PACE", (0.4, 1000))
+    monkeypatch.setattr(data, "PAUSE", 0.01)
+    with Server() as listener:
+        monkeypatch.setattr(data, "URL", listener.url)
+        thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield listener
+        listener.over.set()
+        listener.shutdown()
+        thread.join()
+
+
+def cached(tmp_path):
+    return os.listdir(tmp_path / "keras/datasets")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_that_stays_ends_in_one_sentence_and_leaves_nothing(server, fault, tmp_path, capsys, name):
+    answer, reason = FAULTS[name]
+    server.answers = itertools.repeat(answer)
+    started = time.monotonic()
+    with fault("download"):
+        with pytest.raises(data.DataUnavailable) as caught:
+            data.load_cifar10()
+        sentence = str(caught.value)
+        assert reason in sentence and data.URL in sentence and "\n" not in sentence
+        assert sentence.endswith("or use DATA=stand-in.")
+        assert time.monotonic() - started < 5
+        assert cached(tmp_path) == []
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert [f"retry {number} of {data.RETRIES}." in printed.err for number in (1, 2, 3)] == [True, True, False]
+    assert server.served == (31 * 3 if name == "a redirect to itself" else 3)  # 30 redirects are followed
+    if not re.search("middle|half|drips|wrong|more|never|empty|page|packed|stalls before the file", name):
+        assert "%" not in printed.err, "a bar without a byte"
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_that_passes_ends_well(server, fault, tmp_path, name):
+    if "redirect" in name:
+        answers = [FAULTS[name][0]] * (31 if "itself" in name else 1) + [FINE]
+    else:
+        answers = [FAULTS[name][0], FINE]
+    server.answers = iter(answers)
+    with fault("download"):
+        assert_tiny(data.load_cifar10())
+        assert cached(tmp_path) == [data.KERAS_ARCHIVE]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [redirect("/elsewhere"), FINE],
+        [redirect("/1"), redirect("/2"), FINE],
+        [sends(ok(), ARCHIVE)],
+        [sends(ok("Transfer-Encoding: chunked"), b"%x\r\n%b\r\n0\r\n\r\n" % (SIZE, ARCHIVE))],
+        [sends(ok("Content-Encoding: x-gzip", f"Content-Length: {SIZE}"), ARCHIVE)],  # as some servers call all .gz
+        [lambda connection, over: [(sends(ARCHIVE[i : i + 9999])(connection, over), over.wait(0.01)) if i else
+                                   sends(announced(), ARCHIVE[:9999])(connection, over) for i in range(0, SIZE, 9999)]],
+    ],
+    ids=["redirect", "two redirects", "no length", "chunks", "called gzip", "slow but steady"],
+)  # fmt: skip
+def test_what_looks_odd_but_is_right_is_used(server, fault, answers):
+    server.answers = iter(answers)
+    with fault("download"):
+        assert_tiny(data.load_cifar10())
+    assert server.served == len(answers)
+
+
+def test_a_refused_connection_ends_in_one_sentence(server, fault, monkeypatch):
+    with socket.socket() as unused:  # bound, but not listening
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(data, "URL", f"http://127.0.0.1:{unused.getsockname()[1]}/")
+        with fault("download"), pytest.raises(data.DataUnavailable, match=r"\(the connection failed or broke off\); .*DATA=stand-in"):
+            data.load_cifar10()
+
+
+def test_a_name_that_does_not_resolve_ends_in_one_sentence(server, fault, monkeypatch):
+    monkeypatch.setattr(data, "URL", "http://no-such-host.invalid/")
+    with fault("download"), pytest.raises(data.DataUnavailable, match=r"\(the connection failed or broke off\); .*DATA=stand-in"):
+        data.load_cifar10()
+
+
+def test_no_more_than_the_archive_is_written(server, fault, monkeypatch):
+    written = []
+    fetch = data._fetch_with_bar
+
+    def measured(url, file, pup):
+        try:
+            fetch(url, file, pup)
+        finally:
+            written.append(os.path.getsize(file))
+
+    monkeypatch.setattr(data, "_fetch_with_bar", measured)
+    server.answers = itertools.repeat(FAULTS["a file that never ends"][0])
+    with fault("download"):
+        with pytest.raises(data.DataUnavailable):
+            data.load_cifar10()
+        assert max(written) <= SIZE
+
+
+def test_what_arrived_is_verified_before_it_has_the_name_that_others_look_for(server, fault, monkeypatch, tmp_path):
+    seen = []
+    import pooch.core
+
+    verify = pooch.core.hash_matches
+    target = tmp_path / "keras/datasets" / data.KERAS_ARCHIVE
+    monkeypatch.setattr(pooch.core, "hash_matches", lambda *a, **k: (seen.append(target.exists()), verify(*a, **k))[1])
+    server.answers = iter([FAULTS["a wrong file of the right size"][0], FINE])
+    with fault("download"):
+        assert_tiny(data.load_cifar10())
+    assert seen == [False, False]

@@ -1,0 +1,371 @@
+"""Signals at random moments: what readers see is always old or new, and the next run brings all to its end."""
+
+import hashlib
+import http.server
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy import PROJECT, Toy
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+SENTENCE = "Interrupted. What was published before is as it was."
+MOMENT = 120  # seconds: a limit even for a busy machine; what ends at once takes less than one
+
+
+def started(command, folder, **variables):
+    """A process whose output is text and that takes every signal, even if the tests run in a background or under nohup."""
+
+    def take_all():
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TUTORIAL_")}
+    return subprocess.Popen(
+        command, cwd=folder, env={**clean, "PYTHONPATH": str(folder), **variables}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=take_all,
+    )  # fmt: skip
+
+
+def await_handlers(process):
+    """Wait until ``process`` has its own handlers: what comes before is Python's start, not the project's."""
+    status, deadline = Path(f"/proc/{process.pid}/status"), time.monotonic() + MOMENT
+    while status.exists() and process.poll() is None and time.monotonic() < deadline:
+        caught = int(status.read_text().partition("SigCgt:")[2].split()[0], 16)
+        if caught >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.01)
+
+
+def interrupt(process, number, after):
+    """Send a signal after some seconds; returns whether it ended the process, which then said one sentence."""
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(number)
+    _, errors = process.communicate(timeout=MOMENT)
+    if process.returncode == 0:
+        return False
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), errors
+    assert errors == ("" if number == signal.SIGKILL else f"\n{SENTENCE}\n")
+    return True
+
+
+def left_behind(folder):
+    """The processes that were started for ``folder``, after a moment to end in."""
+    deadline = time.monotonic() + MOMENT
+    while found := [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if str(folder) in contents(path)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return found
+
+
+def contents(path):
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="This system has no /proc to look into.")
+
+
+# --- publishing ---
+
+PUBLISHING = f"""
+from runner.ending import in_one_sentence
+with in_one_sentence({SENTENCE!r}):
+    import sys
+    from runner import publish
+    from runner.chapters import PROJECT
+    names = ["notebooks/01_first.ipynb", "models/a.keras", "models/b.keras", "results/value.json", "results/runs/x.json"]
+    first = int(sys.argv[1])
+    for generation in range(first, first + 8):
+        with publish.only_one():
+            if generation == first:
+                print(*{{(PROJECT / name).read_text()[:6] for name in names}}, flush=True)
+            made = {{}}
+            for name in names:
+                path = publish.BUILD / "made" / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(f"{{generation:5}}\\n" * 5000)
+                made[PROJECT / name] = path
+            publish.together(made)
+"""
+NAMES = ["notebooks/01_first.ipynb", "models/a.keras", "models/b.keras", "results/value.json", "results/runs/x.json"]
+
+
+@pytest.fixture
+def publishing(tmp_path):
+    """A miniature project with five files that are published together, all of generation 0."""
+    toy = Toy.build(tmp_path / "project")
+    for name in NAMES:
+        toy.path(name).parent.mkdir(parents=True, exist_ok=True)
+        toy.path(name).write_text(f"{0:5}\n" * 5000)
+    return toy
+
+
+@needs_proc
+def test_files_that_are_published_together_are_each_whole_and_in_the_end_all_of_one_run(publishing, fault, rng):
+    def run(first):
+        return started([sys.executable, "-c", PUBLISHING, str(first)], publishing.folder)
+
+    process, begun = run(1), time.monotonic()
+    await_handlers(process)
+    begun = time.monotonic()
+    assert process.communicate(timeout=120)[0].split() == ["0"]
+    duration, kills, mixed = time.monotonic() - begun, 0, 0
+    for attempt in range(1, 31):
+        process = run(100 * attempt)
+        await_handlers(process)
+        with fault("kill, while publishing"):
+            kills += interrupt(process, SIGNALS[attempt % 3], rng.uniform(0, duration))
+            found = {publishing.path(name).read_text() for name in NAMES}
+            assert all(text == text[:6] * 5000 for text in found)
+            mixed += len(found) > 1
+            if attempt % 5 == 0:  # whatever the kill left, the next run begins with one generation
+                last = run(100 * attempt + 50)
+                assert len(last.stdout.readline().split()) == 1
+                last.kill()
+                last.communicate()
+    assert kills > 15
+
+
+def test_a_run_that_was_killed_between_two_files_is_finished_by_check(publishing, fault):
+    """The moment that random kills seldom meet."""
+    broken = PUBLISHING.replace(
+        "    for generation", "    import os\n    whole, done = os.replace, []\n"
+        "    def half(made, target):\n        done.append(target)\n        whole(made, target) if len(done) < 8 else os._exit(9)\n"
+        "    os.replace = half\n    for generation", 1,
+    )  # fmt: skip
+    with fault("kill, between two published files"):
+        process = started([sys.executable, "-c", broken, "7"], publishing.folder)
+        process.communicate(timeout=MOMENT)
+        assert process.returncode == 9
+        assert len({publishing.path(name).read_text()[:6] for name in NAMES}) == 2
+        publishing.path("notebooks/01_first.ipynb").unlink()  # not a page: `check` shall look no further
+        publishing.run("check")
+        assert {publishing.path(name).read_text()[:6] for name in NAMES[1:]} == {"    7\n"}
+
+
+def test_what_was_edited_after_the_kill_is_not_overwritten(publishing, fault):
+    stopped = PUBLISHING.replace("    for generation", "    import os\n    publish.finish = lambda: publish.READY.exists() and os._exit(9)\n    for generation", 1)
+    with fault("kill, between two published files"):
+        process = started([sys.executable, "-c", stopped, "7"], publishing.folder)
+        process.communicate(timeout=MOMENT)
+        assert process.returncode == 9
+        publishing.path(NAMES[0]).write_text("edited")
+        publishing.run("check")
+        assert publishing.path(NAMES[0]).read_text() == "edited"
+        assert {publishing.path(name).read_text()[:6] for name in NAMES[1:]} == {"    7\n"}
+
+
+# --- make execute, with real kernels ---
+
+
+@needs_proc
+def test_execute_killed_at_any_moment_leaves_each_file_old_or_new_and_no_process(tmp_path, fault, rng):
+    toy = Toy.build(tmp_path / "project")
+    toy.edit_cell("01_first", "print('value', value)", "print('value', value); time.sleep(1)")
+    begun = time.monotonic()
+    assert toy.run("execute").returncode == 0
+    duration = time.monotonic() - begun
+    for attempt in range(6):
+        before = toy.published()
+        process = started(toy.command("execute"), toy.folder)
+        await_handlers(process)
+        with fault("kill, make execute"):
+            interrupt(process, SIGNALS[attempt % 3], rng.uniform(0, duration))
+            assert left_behind(toy.folder) == []
+            changed = {name for name, content in toy.published().items() if content != before[name]}
+            for name in changed:  # whole: a page is JSON with its stamp, as is what it wrote
+                assert name.endswith(".md") or toy.path(name).read_text().endswith(("}\n", "2\n"))
+    assert toy.run("execute").returncode == 0
+    assert toy.run("check").returncode == 0
+
+
+STUDY = '''
+import os, sys, time
+from runner import training
+from runner.publish import only_one
+
+
+class Endless(training.Training):
+    def train(self):
+        print("training", os.getpid(), flush=True)
+        time.sleep(600)
+
+
+def by_name(name):
+    return Endless("endless", 0, "fast")
+
+
+def outdated():
+    return {}
+
+
+def run(pattern):
+    with only_one():
+        by_name("").make()
+'''
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [*SIGNALS, signal.SIGHUP])
+def test_study_takes_its_training_with_it(tmp_path, fault, number):
+    toy = Toy.build(tmp_path / "project")
+    toy.path("runner/study.py").write_text(STUDY)
+    process = started(toy.command("study"), toy.folder)
+    assert process.stdout.readline().startswith("training ")
+    with fault("kill, make study"):
+        assert interrupt(process, number, 0)
+        assert left_behind(toy.folder) == []
+        second = started(toy.command("study"), toy.folder)  # nothing holds the lock
+        assert second.stdout.readline().startswith("training ")
+        second.send_signal(signal.SIGTERM)
+        second.communicate(timeout=MOMENT)
+
+
+@needs_proc
+def test_a_second_run_is_refused_while_a_killed_runs_training_lives(tmp_path, fault):
+    """Where a training outlives its runner, as it may on other systems, nobody writes into its files."""
+    toy = Toy.build(tmp_path / "project")
+    toy.path("runner/study.py").write_text(STUDY)
+    toy.edit_file("runner/ending.py", "if libc:", "if False:")
+    process = started(toy.command("study"), toy.folder)
+    training = int(process.stdout.readline().split()[1])
+    try:
+        with fault("two at once"):
+            process.kill()
+            second = toy.run("study")
+            assert second.returncode == 2 and "being executed in this folder already" in second.stderr
+            assert "Traceback" not in second.stderr
+    finally:
+        os.kill(training, signal.SIGKILL)
+        process.communicate()
+
+
+# --- training ---
+
+TRAINING = """
+import json, sys
+import cifar_helpers.quiet
+import keras, numpy as np, tensorflow as tf
+from cifar_helpers import fast_run
+from cifar_helpers.augmentation import training_batches
+from cifar_helpers.checkpoint import Checkpoint
+from cifar_helpers.fast_recipe import FAST84
+import dataclasses
+tf.config.experimental.enable_op_determinism()
+rng = np.random.default_rng(0)
+images, labels = rng.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8), (np.arange(100) % 10).astype(np.uint8)[:, None]
+print("ready", flush=True)
+keras.utils.set_random_seed(0)
+model = keras.Sequential([
+    keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, strides=4), keras.layers.BatchNormalization(),
+    keras.layers.Dropout(0.5), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax"),
+])
+model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy", metrics=["accuracy"])
+checkpoint = Checkpoint("chain", "recipe")
+model = checkpoint.restore(model)
+done = len(checkpoint.epochs)
+model.fit(
+    training_batches(images, labels, 12, 20, 0, first_epoch=done), steps_per_epoch=5, epochs=12, initial_epoch=done,
+    callbacks=[checkpoint], verbose=0,
+)
+recipe = dataclasses.replace(FAST84, widths=(8, 8, 8), epochs=6, batch_size=25)
+fast = fast_run.train("fast", recipe, images, labels, 0, "float32")
+rows = [{key: value for key, value in row.items() if key != "seconds"} for row in fast.epochs]
+np.savez(sys.argv[1], *model.get_weights(), *fast.model.get_weights(), json.dumps([checkpoint.epochs, rows], sort_keys=True))
+"""
+
+
+def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault, rng):
+    def run(name):
+        folder = tmp_path / f"checkpoints-{name}"
+        process = started(
+            [sys.executable, "-c", TRAINING, str(tmp_path / f"{name}.npz")], PROJECT,
+            TUTORIAL_CHECKPOINTS=str(folder), PYTHONHASHSEED="0",
+        )  # fmt: skip
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    output, errors = run("whole").communicate(timeout=240)
+    epochs, done, kills = output.count("\n"), 0, 0
+    assert epochs == 18, errors
+    while True:
+        process, until = run("killed"), done + rng.integers(2, 6)  # lines: finished epochs are printed again
+        for _ in range(min(until, epochs)):
+            process.stdout.readline()
+        if until >= epochs:
+            break
+        time.sleep(rng.uniform(0, 0.06))  # most of so short an epoch goes into saving it
+        process.kill()
+        done = until + process.communicate()[0].count("\n")
+        kills += 1
+    with fault("kill, training", kills):
+        assert kills > 1 and process.wait(timeout=240) == 0
+        with np.load(tmp_path / "whole.npz") as expected, np.load(tmp_path / "killed.npz") as found:
+            assert expected.files == found.files
+            assert all(np.array_equal(expected[name], found[name]) for name in found.files)
+
+
+# --- the data cache ---
+
+DOWNLOADING = """
+import dataclasses, sys
+from cifar_helpers import data
+digest, data.URL = sys.argv[1:]
+data._PYTHON = dataclasses.replace(data._PYTHON, archive_sha256=digest)
+print("ready", flush=True)
+print(data._download().stat().st_size, flush=True)
+"""
+
+
+def test_two_clones_that_download_at_once_share_a_whole_file_or_none(tmp_path, fault, rng):
+    content = rng.bytes(3 * 10**6)
+    digest = hashlib.sha256(content).hexdigest()
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            for start in range(0, len(content), 10**5):
+                self.wfile.write(content[start : start + 10**5])
+                time.sleep(0.03)
+
+        def log_message(self, *arguments):
+            pass
+
+        def handle(self):
+            try:
+                super().handle()
+            except ConnectionError:  # its client was killed
+                pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        command = [sys.executable, "-c", DOWNLOADING, digest, f"http://127.0.0.1:{server.server_port}/"]
+        cache = tmp_path / "keras" / "datasets" / "cifar-10-batches-py-target_archive"
+        for _ in range(4):
+            cache.unlink(missing_ok=True)
+            clones = [started(command, PROJECT, KERAS_HOME=str(tmp_path / "keras")) for _ in range(2)]
+            for clone in clones:
+                assert clone.stdout.readline() == "ready\n"
+            with fault("kill, one of two downloads"):
+                time.sleep(rng.uniform(0, 1.5))
+                clones[0].kill()
+                assert not cache.exists() or cache.read_bytes() == content
+                output, errors = clones[1].communicate(timeout=MOMENT)
+                assert output == f"{len(content)}\n", errors
+                assert cache.read_bytes() == content
+            clones[0].communicate()
+        server.shutdown()

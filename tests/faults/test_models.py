@@ -1,0 +1,136 @@
+"""Damaged and hostile models: the card's checksum catches damage before loading, and code in a file is never run."""
+
+import hashlib
+import json
+import zipfile
+
+import keras
+import pytest
+
+from cifar_helpers import artefacts
+from cifar_helpers.classifier import DamagedModel, load_classifier
+from runner.chapters import PROJECT, BadRequest
+from runner.predict import _load
+
+CARDS = artefacts.read_json(PROJECT / "models" / "cards.json")
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_shipped_models_hold_plain_layers(name):
+    load_classifier(PROJECT / "models" / f"{name}.keras", CARDS[name])
+
+
+@pytest.mark.parametrize("kind", ["flipped", "truncated", "longer", "swapped", "empty"])
+@pytest.mark.parametrize("name", ["baseline", "fast94"])
+def test_a_damaged_model_is_one_sentence_and_is_not_loaded(fault, rng, monkeypatch, tmp_path, name, kind):
+    monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr(artefacts, "PROJECT", tmp_path)
+    (tmp_path / "models").mkdir()
+    path = tmp_path / "models" / f"{name}.keras"
+    whole = (PROJECT / "models" / f"{name}.keras").read_bytes()
+    for _ in range(10 if kind in ("flipped", "truncated") else 1):
+        place = int(rng.integers(len(whole)))
+        path.write_bytes({
+            "flipped": whole[:place] + bytes([whole[place] ^ 1 << int(rng.integers(8))]) + whole[place + 1 :],
+            "truncated": whole[:place], "longer": whole + b"!", "empty": b"",
+            "swapped": (PROJECT / "models" / "fast94_twin.keras").read_bytes(),
+        }[kind])  # fmt: skip
+        with fault("damaged model"), pytest.raises(BadRequest, match=r"^\S+ is not the file .*: restore models/ from git\.$"):
+            _load(name, CARDS[name])
+
+
+def config():
+    with zipfile.ZipFile(PROJECT / "models" / "baseline.keras") as archive:
+        return json.loads(archive.read("config.json"))
+
+
+def lambda_layer(mark):
+    layer = keras.layers.Lambda(lambda x: (open(mark, "w"), x)[1], output_shape=(32, 32, 3))
+    return json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+
+
+def evil_object(mark, kind):
+    """An object in a configuration that is, or calls, what no network needs."""
+    if kind == "lambda layer":
+        return lambda_layer(mark)
+    names = {
+        "os.system": ("os", "system"), "builtins.eval": ("builtins", "eval"), "subprocess": ("subprocess", "Popen"),
+        "a module of the folder": ("evil", "Evil"), "get_file": ("keras.utils", "get_file"),
+        "load_model": ("keras.models", "load_model"), "no module": (None, "Evil"),
+        "TFSMLayer": ("keras.layers", "TFSMLayer"), "TorchModuleWrapper": ("keras.layers", "TorchModuleWrapper"),
+        "unsafe": ("keras.config", "enable_unsafe_deserialization"),
+    }  # fmt: skip
+    if kind == "function":
+        return {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}
+    if kind == "registered":
+        return {"module": "keras.layers", "class_name": "Dense", "config": {"units": 1}, "registered_name": "evil>Dense"}
+    module, name = names[kind]
+    return {"module": module, "class_name": name, "config": {"name": f"touch {mark}"}, "registered_name": None}
+
+
+KINDS = [
+    *("lambda layer", "os.system", "builtins.eval", "subprocess", "a module of the folder", "get_file", "load_model"),
+    *("no module", "TFSMLayer", "TorchModuleWrapper", "unsafe", "function", "registered"),
+]
+
+
+def refused(path):
+    card = {**CARDS["baseline"], "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    with pytest.raises(DamagedModel, match=r"^\S+ holds more than weights and plain layers: restore models/ from git\.$"):
+        load_classifier(path, card)
+
+
+@pytest.fixture
+def permissive():
+    """Keras as it is once somebody has told it to load everything."""
+    before = keras.src.saving.serialization_lib.in_safe_mode()
+    keras.config.enable_unsafe_deserialization()
+    yield
+    keras.src.backend.common.global_state.set_global_attribute("safe_mode_saving", before)
+
+
+@pytest.mark.parametrize("place", ["layer", "initializer"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_that_carries_code_is_refused_even_with_a_matching_checksum(fault, permissive, tmp_path, kind, place):
+    changed, mark = config(), tmp_path / "mark"
+    layers = changed["config"]["layers"]
+    if place == "layer":
+        layers.insert(1, evil_object(str(mark), kind))
+    else:
+        next(layer for layer in layers if layer["class_name"] == "Dense")["config"]["kernel_initializer"] = evil_object(str(mark), kind)
+    path = tmp_path / "evil.keras"
+    rewrite(path, {"config.json": json.dumps(changed)})
+    with fault("model that carries code"):
+        refused(path)
+        assert not mark.exists()
+
+
+def test_the_lambda_layer_would_leave_a_mark(permissive, tmp_path):
+    changed, mark = config(), tmp_path / "mark"
+    changed["config"]["layers"].insert(1, lambda_layer(str(mark)))
+    rewrite(tmp_path / "evil.keras", {"config.json": json.dumps(changed)})
+    keras.models.load_model(tmp_path / "evil.keras", compile=False)(keras.ops.zeros((1, 32, 32, 3)))
+    assert mark.exists(), "this file proves nothing"
+
+
+def rewrite(path, members):
+    """A copy of the baseline with other or more members."""
+    with zipfile.ZipFile(PROJECT / "models" / "baseline.keras") as archive, zipfile.ZipFile(path, "w") as copy:
+        for name, content in ({name: archive.read(name) for name in archive.namelist()} | members).items():
+            copy.writestr(name, content)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "assets/payload.pkl", "evil.py"])
+def test_a_model_with_other_members_is_refused(fault, tmp_path, name):
+    path = tmp_path / "evil.keras"
+    rewrite(path, {name: b"evil"})
+    with fault("model that carries code"):
+        refused(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04.", b"\x89HDF\r\n\x1a\n"])
+def test_what_is_no_model_is_refused(fault, tmp_path, content):
+    path = tmp_path / "evil.keras"
+    path.write_bytes(content)
+    with fault("model that carries code"):
+        refused(path)

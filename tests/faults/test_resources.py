@@ -1,0 +1,151 @@
+"""No room on the disk, a folder that cannot be written to, nobody at home: one sentence, and nothing half-written."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_interruption import NAMES, PUBLISHING
+from toy import PROJECT, Toy
+
+from cifar_helpers import data
+
+
+def mounted(folder, *options):
+    """Mount something at ``folder``; skips the test where that is not permitted."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(["mount", *options, folder], capture_output=True, text=True) if shutil.which("mount") else None
+    if done is None or done.returncode:
+        pytest.skip("Only root may mount a small file system here: run this test in a container.")
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A folder on a file system of 3 MB of its own."""
+    folder = tmp_path / "small"
+    mounted(folder, "-t", "tmpfs", "-o", "size=3m", "none")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def is_one_sentence(errors):
+    text = errors.strip()
+    return bool(text) and "Traceback" not in text and len(text.splitlines()) == 1
+
+
+# --- no room ---
+
+
+@pytest.mark.parametrize("left", [0, 8_000, 24_000])
+def test_a_full_disk_stops_execute_and_leaves_what_is_published(small, fault, left):
+    toy = Toy.build(small / "project")
+    before = toy.published()
+    filler = small / "filler"
+    free = shutil.disk_usage(small).free
+    filler.write_bytes(b"x" * max(free - left, 0))
+    with fault("disk full, make execute"):
+        done = toy.run("execute", PYTHONDONTWRITEBYTECODE="1")
+        assert done.returncode in (1, 2)
+        assert "Traceback" not in done.stderr and ("no space left" in done.stderr or "No space left" in done.stderr)
+        assert toy.published() == before
+        filler.unlink()
+        assert toy.run("execute").returncode == 0
+        assert toy.run("check").returncode == 0
+
+
+def test_a_limit_for_files_stops_publishing_before_any_file_is_replaced(tmp_path, fault):
+    toy = Toy.build(tmp_path / "project")
+    for name in NAMES:
+        toy.path(name).parent.mkdir(parents=True, exist_ok=True)
+        toy.path(name).write_text(f"{0:5}\n" * 5000)
+    with fault("disk full, publishing"):
+        done = subprocess.run(
+            [sys.executable, "-c", PUBLISHING, "1"], cwd=toy.folder, env=toy.environment(), capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert is_one_sentence(done.stderr) and "There is no space left" in done.stderr
+        assert {toy.path(name).read_text()[:6] for name in NAMES} == {"    0\n"}
+
+
+# --- no permission ---
+
+
+def test_in_a_read_only_folder_execute_says_so_and_check_works(tmp_path, fault):
+    toy = Toy.build(tmp_path / "project")
+    assert toy.run("execute").returncode == 0
+    before = toy.published()
+    mounted(toy.folder, "--bind", toy.folder)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", toy.folder], check=True)
+        with fault("read-only folder"):
+            done = toy.run("execute")
+            assert done.returncode == 1
+            assert is_one_sentence(done.stderr) and "cannot be opened (Read-only file system)" in done.stderr
+            assert toy.run("check").returncode == 0
+            assert toy.published() == before
+    finally:
+        subprocess.run(["umount", "--lazy", toy.folder], check=True)
+
+
+# --- no home ---
+
+
+def test_execute_needs_no_home(tmp_path, fault):
+    toy = Toy.build(tmp_path / "project")
+    with fault("no home folder"):
+        done = toy.run("execute", HOME="/proc/nowhere", XDG_CONFIG_HOME="/proc/nowhere", XDG_CACHE_HOME="/proc/nowhere")
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert toy.run("check").returncode == 0
+
+
+def test_data_is_looked_for_where_nobody_has_a_home(tmp_path, monkeypatch, fault):
+    import pwd
+
+    def nobody(_):
+        raise KeyError
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.chdir(tmp_path)
+    with fault("no home folder"):
+        assert data._keras_folders()[1].is_absolute()
+        monkeypatch.setenv("CIFAR10_DIR", "~/images")
+        with pytest.raises(data.DataUnavailable, match="CIFAR10_DIR"):
+            data.load_cifar10()
+        assert list(tmp_path.iterdir()) == []  # no folder by the name of "~"
+
+
+# --- no room for the environment ---
+
+
+@pytest.fixture
+def bare(small):
+    """What is needed to build `.venv`, on the small file system."""
+    for name in ("environment.yml", "requirements.lock", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py"):
+        (small / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / name, small / name)
+    return small
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_no_room_for_the_environment(bare, fault, asks):
+    """asks: whether it looks first how much room there is; that alone may be wrong, under a quota for example."""
+    if not asks:
+        path = bare / "runner/environment.py"
+        path.write_text(path.read_text().replace("NEEDED = 3.5e9", "NEEDED = 0"))
+    variables = {name: value for name, value in os.environ.items() if name not in ("CONDA_PREFIX", "PYTHONPATH")}
+    for _ in range(2):  # what the first leaves must not look complete to the second
+        with fault("no room for the environment"):
+            command = ["/bin/sh", bare / "runner/bootstrap.sh"]
+            done = subprocess.run(command, cwd=bare, env={**variables, "PYTHON": sys.executable}, capture_output=True, text=True)
+            assert done.returncode != 0 and done.stdout == ""
+            told = [line for line in done.stderr.splitlines() if not line.startswith(("Building .venv", "Using "))]
+            assert is_one_sentence("\n".join(told)) and "There is no space left for .venv" in told[0]
+            assert not (bare / ".venv" / "complete").exists()
+    assert not Path(bare / ".venv" / "bin").exists()
