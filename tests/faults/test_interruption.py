@@ -95,7 +95,7 @@ with in_one_sentence({SENTENCE!r}):
             for name in names:
                 path = publish.BUILD / "made" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(f"{{generation:5}}\\n" * 5000)
+                path.write_text(f"{{generation:5}}\\n" * 50_000)
                 made[PROJECT / name] = path
             publish.together(made)
 """
@@ -108,7 +108,7 @@ def publishing(tmp_path):
     toy = Toy.build(tmp_path / "project")
     for name in NAMES:
         toy.path(name).parent.mkdir(parents=True, exist_ok=True)
-        toy.path(name).write_text(f"{0:5}\n" * 5000)
+        toy.path(name).write_text(f"{0:5}\n" * 50_000)
     return toy
 
 
@@ -128,7 +128,7 @@ def test_files_that_are_published_together_are_each_whole_and_in_the_end_all_of_
         with fault("kill, while publishing"):
             kills += interrupt(process, SIGNALS[attempt % 3], rng.uniform(0, duration))
             found = {publishing.path(name).read_text() for name in NAMES}
-            assert all(text == text[:6] * 5000 for text in found)
+            assert all(text == text[:6] * 50_000 for text in found)
             mixed += len(found) > 1
             if attempt % 5 == 0:  # whatever the kill left, the next run begins with one generation
                 last = run(100 * attempt + 50)
