@@ -46,7 +46,7 @@ test: ## run every chapter quickly on drawings, then the fast tests
 	@rm -rf build/stand-in
 	@$(python) -m runner execute DATA=stand-in
 	@TUTORIAL_ARTEFACTS="$$PWD/build/stand-in"; export TUTORIAL_ARTEFACTS; \
-		$(python) -m pytest --nbval --nbval-current-env -v tests build/stand-in/*.ipynb --ignore=tests/site --ignore=tests/faults
+		$(python) -m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg -v tests build/stand-in/*.ipynb --ignore=tests/site --ignore=tests/faults
 
 test-site: ## open every page of the site, and chapter 1 in JupyterLab, in a real browser
 	@$(MAKE) --no-print-directory site

@@ -1,27 +1,26 @@
-"""A network that learns, without labels, to put an image and its neighbours into the same one of ten clusters.
+"""Clusters, found without labels, that an image and its neighbours agree on.
 
 The loss is that of SCAN (Van Gansbeke and others, *SCAN: Learning to Classify Images without Labels*, 2020,
-arXiv:2005.12320).  Neighbours can come from ``patch_features``; network and step are those of chapter 6.
+arXiv:2005.12320).  Neighbours and points can come from ``patch_features``.
 """
 
-import time
+import dataclasses
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
+from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.neighbors import NearestNeighbors
 
-from cifar_helpers.fast_recipe import Recipe
-from cifar_helpers.fast_training import FastTraining, epoch_images, forward
+from cifar_helpers.fast_recipe import FAST84
 
-COUNT = 5  # neighbours of each image
-SPREAD = 3.0  # how much it counts that all clusters are used
-RECIPE = Recipe(
-    widths=(32, 64, 128), epochs=8, kernel_rate=0.12, bias_rate=100.0, head_rate=300.0, whiten_bias_epochs=1
-)
+# For the fast network that then learns the clusters from the images themselves; epochs chosen on validation images.
+RECIPE = dataclasses.replace(FAST84, epochs=4)
 
 
-def nearest(points, count=COUNT):
+def nearest(points, count):
     """Return the numbers of the ``count`` other points nearest to each, nearest first, shape (n, count).
 
     points: shape (n, d).  Distances are Euclidean and exact (scikit-learn's search by comparing all).
@@ -30,7 +29,7 @@ def nearest(points, count=COUNT):
     return search.kneighbors(return_distance=False)
 
 
-def agreement_loss(logits, mates, spread=SPREAD):
+def agreement_loss(logits, mates, spread=3.0):
     """Return SCAN's loss, a scalar: low where pairs agree on a cluster, and all clusters are used.
 
     logits and mates: of images and of one neighbour each, shape (n, clusters), row by row.  The first term is
@@ -44,51 +43,66 @@ def agreement_loss(logits, mates, spread=SPREAD):
     return apart - spread * entropy
 
 
-class NeighbourTraining(FastTraining):
-    """A training of the fast network on pairs of neighbours instead of images with labels.
+class NeighbourClusters(ClusterMixin, BaseEstimator):
+    """A small network that sorts points into clusters on which neighbours agree, in scikit-learn's manner.
 
-    neighbours: numbers of images, shape (n, count), for each of ``images``.  In every epoch, half of the
-    images are shown as they would be to ``FastTraining``, each beside one of its neighbours, drawn at random and
-    shifted and mirrored by a draw of its own.  ``epochs`` holds "loss", "agreement" (the share of pairs whose
-    two images fall into the same cluster) and "seconds".
+    clusters: how many.  neighbours: of each point, one of which is drawn in each epoch.  hidden: units of the
+    layer between.  epochs: passes over the points, in batches of up to 1,000.  starts: trainings, of which the
+    one with the lowest loss in its last epoch is kept.  seed: of all random draws.
+
+    After ``fit``: ``network_``, a keras.Model; ``labels_``, the clusters of the points, shape (n,);
+    ``losses_``, the mean loss of every epoch, shape (starts, epochs).
     """
 
-    def __init__(self, recipe, images, neighbours, seed, dtype="float32", spread=SPREAD):
-        super().__init__(recipe, images, np.zeros(len(images)), seed, dtype)
-        self.labels, self.spread = np.asarray(neighbours), spread  # what is learned from, instead of labels
-        self.pairs = self.batch_size // 2
+    def __init__(self, clusters=10, neighbours=20, hidden=512, epochs=30, starts=5, seed=0):
+        self.clusters, self.neighbours, self.hidden = clusters, neighbours, hidden
+        self.epochs, self.starts, self.seed = epochs, starts, seed
 
-    def run_epoch(self):
-        """Train for one more epoch; returns its row of ``epochs``."""
-        started, epoch = time.perf_counter(), len(self.epochs)
-        rng = np.random.default_rng((self.seed, 3, epoch))
-        mates = self.labels[np.arange(len(self.labels)), rng.integers(0, self.labels.shape[1], len(self.labels))]
-        ours, order = epoch_images(self.recipe, self.images, self.seed, 2 * epoch)
-        theirs, _ = epoch_images(self.recipe, self.images, self.seed, 2 * epoch + 1)
-        losses, agreed = [], 0
-        for step in range(self.steps_per_epoch):
-            chosen = order[step * self.pairs : (step + 1) * self.pairs]
-            done = epoch + step / self.steps_per_epoch
-            shares = 1 - done / self.recipe.epochs, max(0.0, 1 - done / self.recipe.whiten_bias_epochs)
-            pixels = np.concatenate([ours[chosen], theirs[mates[chosen]]])
-            loss, same = self._step(tf.constant(pixels), None, *map(tf.constant, shares), shares[1] > 0)
-            losses.append(float(loss))
-            agreed += int(same)
-        row = {
-            "loss": float(np.mean(losses)),
-            "agreement": agreed / (self.steps_per_epoch * self.pairs),
-            "seconds": round(time.perf_counter() - started, 2),
-        }
-        self.epochs.append(row)
-        return row
+    def fit(self, points, y=None):
+        """Learn from ``points``, shape (n, d).  Returns itself."""
+        mates = nearest(points, self.neighbours)
+        trained = [self._train(_scaled(points), mates, start) for start in range(self.starts)]
+        self.losses_ = np.array([losses for _, losses in trained])
+        self.network_ = trained[self.losses_[:, -1].argmin()][0]
+        self.labels_ = self.predict(points)
+        return self
 
-    def gradients(self, pixels, labels, train_whiten=True, training=True):
-        """As in ``FastTraining``, for images of which the second half are neighbours of the first."""
+    def predict(self, points):
+        """Return the cluster of each of ``points``, shape (n,), from 0 to clusters - 1."""
+        return self.network_.predict(_scaled(points), batch_size=5000, verbose=0).argmax(axis=1)
+
+    def _train(self, points, mates, start):
+        rng = np.random.default_rng((self.seed, start))
+        seeds = [int(seed) for seed in rng.integers(0, 2**31, 3)]
+        network = keras.Sequential([
+            keras.Input(points.shape[1:]),
+            layers.Dense(self.hidden, "relu", kernel_initializer=keras.initializers.GlorotUniform(seeds[0])),
+            layers.Dropout(0.2, seed=seeds[1]),
+            layers.Dense(self.clusters, kernel_initializer=keras.initializers.GlorotUniform(seeds[2])),
+        ])  # fmt: skip
+        step, batch_size, losses = _step(network, keras.optimizers.Adam(1e-3)), min(1000, len(points)), []
+        for _ in range(self.epochs):
+            theirs = mates[np.arange(len(mates)), rng.integers(0, self.neighbours, len(mates))]
+            order = rng.permutation(len(points))[: len(points) // batch_size * batch_size]
+            batches = order.reshape(-1, batch_size)
+            losses.append(np.mean([step(points[batch], points[theirs[batch]]) for batch in batches]))
+        return network, losses
+
+
+def _scaled(points):
+    """Rows of length one as numbers of about one, for which the networks' first weights are made."""
+    return np.asarray(points, np.float32) * np.sqrt(np.float32(points.shape[1]))
+
+
+def _step(network, optimizer):
+    """One step of training, compiled; takes points and neighbours of these, returns the loss."""
+
+    @tf.function
+    def step(points, mates):
         with tf.GradientTape() as tape:
-            logits, statistics = forward(self.model, pixels, self.dtype, training, train_whiten)
-            ours, theirs = tf.split(logits, 2)
-            loss = agreement_loss(ours, theirs, self.spread)
-        variables = [*self.kernels, self.head, *self.biases, *([self.whiten_bias] if train_whiten else [])]
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
-        same = tf.reduce_sum(tf.cast(tf.argmax(ours, 1) == tf.argmax(theirs, 1), tf.int32))
-        return variables, gradients, statistics, loss, same
+            loss = agreement_loss(network(points, training=True), network(mates, training=True))
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+        return loss
+
+    return step

@@ -10,7 +10,7 @@ import fnmatch
 from cifar_helpers.fast_recipe import ABLATION, FAST84, FAST94
 from runner.chapters import PROJECT, BadRequest
 from runner.publish import only_one
-from runner.training import CHANGED, BaselineTraining, FastTraining, TutorialTraining
+from runner.training import CHANGED, BaselineTraining, ClusterTraining, FastTraining, TutorialTraining
 
 ZERO = {"LEARNING_RATE": 0.002, "SCHEDULE": "linear-to-zero", "SHIFTS": "whole"}
 
@@ -26,6 +26,8 @@ STUDIES = [
     _baseline(60, 0),
     *(BaselineTraining(f"baseline_zero{epochs}", 0, {**ZERO, "EPOCHS": epochs}) for epochs in (15, 30)),
     *(BaselineTraining("baseline15_plain", seed, {"EPOCHS": 15, "COMPUTE": "plain"}) for seed in range(5)),
+    ClusterTraining(0, model="models/clusters.keras"),
+    *(ClusterTraining(seed) for seed in (1, 2)),
     TutorialTraining(0),
     *(FastTraining("fast84", FAST84, seed) for seed in range(5)),
     *(FastTraining("fast94", FAST94, seed) for seed in range(5)),

@@ -183,6 +183,61 @@ class FastTraining(Training):
         }, training.model  # fmt: skip
 
 
+class ClusterTraining(Training):
+    """The clusters of chapter 5: found by agreement on patch features, and then learned by the fast network."""
+
+    def __init__(self, seed, model=None):
+        super().__init__("clusters", seed, "clusters")
+        self.model = model
+
+    def beginning(self):
+        """The part of the record that is known before the training."""
+        from cifar_helpers import neighbours
+
+        agreement = neighbours.NeighbourClusters().get_params() | {"seed": self.seed}
+        return {"network": self.network, "recipe": {**agreement, "then": dataclasses.asdict(neighbours.RECIPE)}}
+
+    def run(self, train, test):
+        from cifar_helpers import cost, fast_run
+        from cifar_helpers.clustering import clustering_scores
+        from cifar_helpers.data import split_validation
+        from cifar_helpers.neighbours import RECIPE, NeighbourClusters
+        from cifar_helpers.patch_features import PatchEmbedding, PatchFeatures
+
+        (images, labels), validation = split_validation(*train)
+        scored, dtype = {"validation": validation, "test": test}, cost.compute_type()
+        started = time.perf_counter()
+        patches = PatchFeatures(seed=self.seed).fit(images)
+        embedding = PatchEmbedding(seed=self.seed)
+        points = embedding.fit_transform(patches.transform(images))
+        described = time.perf_counter()
+        _show("dictionary and features are made")
+        agreement = NeighbourClusters(seed=self.seed).fit(points)
+        agreed = time.perf_counter()
+        _show("neighbours agree on clusters")
+        training = fast_run.train(self.kind, RECIPE, images, agreement.labels_, self.seed, dtype, show=_show)
+        trained = time.perf_counter()
+        found = {
+            name: {
+                "agreement": agreement.predict(embedding.transform(patches.transform(pixels))),
+                "network": fast_run.fast_logits(training.model, pixels, dtype)[0].argmax(axis=1),
+            }
+            for name, (pixels, _) in scored.items()
+        }
+        return {
+            **self.beginning(), "type": dtype, "images": len(images),
+            "losses": agreement.losses_.tolist(), "epochs": training.epochs,
+            "clusters": {
+                name: {step: clustering_scores(scored[name][1], clusters) for step, clusters in steps.items()}
+                for name, steps in found.items()
+            },
+            "timing": {
+                "features": round(described - started, 1), "agreement": round(agreed - described, 1),
+                "training": round(max(trained - agreed, sum(row["seconds"] for row in training.epochs)), 1),
+            },
+        }, training.model  # fmt: skip
+
+
 class TutorialTraining(Training):
     """TensorFlow's own tutorial, as it stands there, with a seed."""
 

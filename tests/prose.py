@@ -1,5 +1,6 @@
 """The numbers in the prose of pages and README, and the list of those that may be typed there."""
 
+import ast
 import importlib
 import json
 import math
@@ -13,6 +14,7 @@ from runner.chapters import PROJECT, all_chapters, source, tags
 
 LIST = PROJECT / "tests" / "allowed_numbers.toml"
 EVERYWHERE = "every_page"
+GAP = "…"  # what stands for a computed value
 FILLED = {"result", "cost"}  # cells that a run writes; test_pages.py compares them with the page's stamp
 
 # Digits with separators of thousands and decimals; superscripts, subscripts and fractions such as ½.
@@ -42,7 +44,7 @@ class Page:
 
     name: str
     path: str
-    texts: tuple  # of (where it stands, Markdown)
+    texts: tuple  # of (where it stands, prose)
     code: str = ""
     parameters: dict = field(default_factory=dict)
 
@@ -69,13 +71,54 @@ def chapter_page(chapter):
     """The prose of a chapter, but for the cells that a run writes."""
     cells = chapter.notebook["cells"]
     texts = tuple(
-        (f"cell {number} of {len(cells)}, ", source(cell))
+        (f"cell {number} of {len(cells)}, {kind}", text)
         for number, cell in enumerate(cells, start=1)
-        if cell["cell_type"] == "markdown" and not FILLED & set(tags(cell))
+        for kind, text in _prose(cell)
     )
     code = "\n".join(map(source, chapter.code_cells))
     defaults = {name: parameter.default for name, parameter in chapter.parameters.items()}
     return Page(chapter.path.stem, f"notebooks/{chapter.name}.ipynb", texts, code, defaults)
+
+
+def _prose(cell):
+    """What a cell tells readers in words: pairs of its kind and the text."""
+    if cell["cell_type"] == "markdown":
+        return [] if FILLED & set(tags(cell)) else [("", source(cell))]
+    alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+    return [("alt text, ", alt), *(("", text) for text in said(source(cell)))]
+
+
+def said(code):
+    """The strings in a cell that calls ``say``, on their lines, with GAP for computed values."""
+    tree = ast.parse(code)
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    strings = _Strings()
+    if "say" in calls:
+        strings.visit(tree)
+    return strings.found
+
+
+class _Strings(ast.NodeVisitor):
+    """Collects strings, through whatever variable they reach the reader; keys in brackets do not."""
+
+    def __init__(self):
+        self.found = []
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, str):
+            self._add(node, re.sub(r"\{.*?\}", GAP, node.value))  # as in "{:.1f}%".format
+
+    def visit_JoinedStr(self, node):
+        self._add(node, "".join(part.value if isinstance(part, ast.Constant) else GAP for part in node.values))
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                self.visit(part.value)
+
+    def visit_Subscript(self, node):
+        self.visit(node.value)
+
+    def _add(self, node, text):
+        self.found.append("\n" * (node.lineno - 1) + text)
 
 
 def readme_page(text):
@@ -159,8 +202,8 @@ def _message(page, where, text, number):
     line = text[: number.start()].count("\n") + 1
     return (
         f"{page.path}, {where}line {line}: {number[0]} is typed in {phrase}. A result belongs into a cell that "
-        "computes it, say(f'...'), or into the README's table. Any other number is listed in "
-        "tests/allowed_numbers.toml, whose first lines explain the kinds:\n"
+        "computes it, say(f'...'), or into the README's table; an alt text says it in words. Any other number is "
+        "listed in tests/allowed_numbers.toml, whose first lines explain the kinds:\n"
         f'    [{page.name}.code]  # or year, published, definition\n    {phrase} = "?"'
     )
 

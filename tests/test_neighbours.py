@@ -1,15 +1,11 @@
-"""Learning from pairs of neighbours: the search, the loss, and a training in miniature."""
-
-import dataclasses
+"""Learning from pairs of neighbours: the search, the loss, and clusters of a few points."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.metrics import adjusted_rand_score
 
-from cifar_helpers import fast_run
-from cifar_helpers.neighbours import RECIPE, NeighbourTraining, agreement_loss, nearest
-
-TINY = dataclasses.replace(RECIPE, widths=(8, 8, 16), epochs=3, batch_size=40)
+from cifar_helpers.neighbours import NeighbourClusters, agreement_loss, nearest
 
 
 def test_nearest_leaves_out_the_point_itself_and_sorts_by_distance():
@@ -38,55 +34,45 @@ def test_disagreement_costs_its_improbability():
     assert agreement_loss(ours, theirs, spread=1.0).numpy() == pytest.approx(expected, abs=1e-3)
 
 
-def kinds(count, seed=0):
-    """Images of two kinds, bright and dark stripes, and neighbours of the same kind."""
-    rng = np.random.default_rng(seed)
-    kind = np.arange(count) % 2
-    stripes = np.where((np.arange(32) // 4 % 2).astype(bool), 200, 30)
-    images = np.where(kind[:, None, None], stripes[None, :, None], stripes[None, None, :])
-    images = np.repeat(images[..., np.newaxis], 3, axis=3) + rng.integers(-20, 20, (count, 32, 32, 3))
-    mates = (np.arange(count)[:, np.newaxis] + [2, 4, 6]) % count
-    return images.astype(np.uint8), mates, kind
+@pytest.fixture(scope="module")
+def heaps():
+    """Points on the unit sphere in three heaps, and the heap of each."""
+    rng = np.random.default_rng(0)
+    heap = np.arange(120) % 3
+    points = np.eye(3, 8)[heap] + 0.05 * rng.standard_normal((120, 8))
+    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32), heap
+
+
+def clustering(**settings):
+    return NeighbourClusters(**{"clusters": 3, "neighbours": 5, "hidden": 16, "epochs": 40, "starts": 3} | settings)
 
 
 @pytest.fixture(scope="module")
-def trained():
-    images, mates, _ = kinds(80)
-    training = NeighbourTraining(TINY, images, mates, seed=0)
-    for _ in range(TINY.epochs):
-        training.run_epoch()
-    return training
+def fitted(heaps):
+    return clustering().fit(heaps[0])
 
 
-def test_a_training_keeps_its_history(trained):
-    assert [set(row) for row in trained.epochs] == [{"loss", "agreement", "seconds"}] * TINY.epochs
-    assert all(0 <= row["agreement"] <= 1 for row in trained.epochs)
-    assert trained.epochs[-1]["loss"] < trained.epochs[0]["loss"]
+def test_heaps_become_clusters(fitted, heaps):
+    points, heap = heaps
+    assert adjusted_rand_score(heap, fitted.labels_) == 1
+    assert adjusted_rand_score(heap, fitted.predict(points + 0.01)) == 1
 
 
-def test_it_ends_the_same_twice_even_if_interrupted(trained, tmp_path, monkeypatch):
-    monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
-    images, mates, _ = kinds(80)
-
-    def stop(line):
-        if line.startswith("epoch 2"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fast_run.finish("toy", NeighbourTraining(TINY, images, mates, seed=0), show=stop)
-    resumed = fast_run.finish("toy", NeighbourTraining(TINY, images, mates, seed=0), show=str)
-    for ours, theirs in zip(trained.model.get_weights(), resumed.model.get_weights(), strict=True):
+def test_the_start_with_the_lowest_loss_is_kept(fitted, heaps):
+    alone = [clustering(starts=3, seed=0)._train(*inputs(heaps[0]), start)[0] for start in range(3)]
+    best = alone[fitted.losses_[:, -1].argmin()]
+    for ours, theirs in zip(fitted.network_.get_weights(), best.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_its_gradient_is_that_of_the_loss_between_the_two_halves():
-    images, mates, _ = kinds(8)
-    training = NeighbourTraining(TINY, images, mates, seed=0)
-    pixels = tf.constant(np.concatenate([images, images[mates[:, 0]]]))
-    variables, gradients, *_ = training.gradients(pixels, None)
-    head = next(i for i, variable in enumerate(variables) if variable is training.head)
-    with tf.GradientTape() as tape:
-        both = training.model(tf.cast(pixels, tf.float32), training=True)
-        loss = agreement_loss(both[:8], both[8:])
-    expected = tape.gradient(loss, training.head.value)
-    np.testing.assert_allclose(gradients[head], expected, rtol=1e-3, atol=1e-5)
+def inputs(points):
+    return points * np.sqrt(np.float32(8)), nearest(points, 5)
+
+
+def test_losses_are_kept_and_fall(fitted):
+    assert fitted.losses_.shape == (3, 40)
+    assert (fitted.losses_[:, -1] < fitted.losses_[:, 0]).all()
+
+
+def test_another_seed_draws_otherwise(fitted, heaps):
+    assert not np.array_equal(fitted.losses_, clustering(seed=1).fit(heaps[0]).losses_)

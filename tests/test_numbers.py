@@ -1,11 +1,13 @@
 """No number in prose is a typed result: each is listed in allowed_numbers.toml, and the code agrees with it."""
 
 import dataclasses
+import json
 
 import prose
 import pytest
 
 from runner import study
+from runner.chapters import Chapter
 
 WORDS, ENTRIES = prose.read_list(prose.LIST.read_text(encoding="utf-8"))
 PAGES = prose.all_pages()
@@ -75,6 +77,20 @@ def test_an_accuracy_is_found_in_the_readme_but_not_in_its_table():
     text = "<!-- results: written by make execute -->\n| 93.4 |\n<!-- end of results -->\nIt gets\n93.5 % right."
     (message,) = prose.unlisted(prose.readme_page(text), [], [])
     assert "README.md, line 5: 93.5 is typed" in message
+
+
+def test_what_a_cell_says_counts_as_prose_on_its_line():
+    code = 'text = f"{share:.1f} of {row[KEY]}, 94.5"\nsay(\n    text + "{:.2f}%".format(share) if share else "none"\n)'
+    assert set(prose.said(code.replace("KEY", "'88%'"))) == {"… of …, 94.5", "\n\n…%", "\n\nnone"}
+    assert prose.said('title = "94.5"') == []
+
+
+def test_a_result_in_an_alt_text_is_found(tmp_path):
+    cell = {"cell_type": "code", "source": "plot()", "metadata": {"mystnb": {"image": {"alt": "It ends at 93.4%"}}}}
+    page = tmp_path / "03_train_model.ipynb"
+    page.write_text(json.dumps({"cells": [cell]}), encoding="utf-8")
+    (message,) = prose.unlisted(prose.chapter_page(Chapter(page, tmp_path)), [], [])
+    assert "cell 1 of 1, alt text, line 1: 93.4 is typed" in message
 
 
 def test_an_allowed_number_is_allowed_in_its_phrase_only():

@@ -141,7 +141,7 @@ def _record(name):
 
 def test_there_is_a_card_for_every_model_and_they_are_small():
     files = sorted((PROJECT / "models").glob("*.keras"))
-    assert [path.stem for path in files] == sorted(CARDS)
+    assert [path.stem for path in files] == sorted([*CARDS, "clusters"])  # which names no classes: see test_study.py
     assert sum(path.stat().st_size for path in files) < 20e6
 
 

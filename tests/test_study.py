@@ -1,11 +1,16 @@
 """Committed results of long trainings: outdated when, and only when, what decides the weights changes."""
 
 import dataclasses
+import os
 
+import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the terminal)
+import keras
 import pytest
 
 from cifar_helpers import provenance, runs
 from cifar_helpers.artefacts import read_json, write_json
+from cifar_helpers.clustering import clustering_scores
+from cifar_helpers.data import load_cifar10
 from cifar_helpers.fast_recipe import FAST84, FAST94
 from runner import study, training
 from runner.chapters import PROJECT, BadRequest
@@ -20,8 +25,7 @@ RECORD = read_json(PROJECT / "results" / "runs" / "baseline_zero15-seed0.json")
 
 def test_there_are_enough_runs_of_each_recipe():
     found = [read_json(path)["name"] for path in ALL_RUNS]
-    least = {"baseline15": 3, "baseline30": 2, "baseline60": 1, "baseline_zero30": 1}
-    least |= {"fast84": 5, "fast94": 5, "fast94_float32": 1}
+    least = {"baseline15": 3, "baseline30": 2, "baseline60": 1, "fast84": 5, "fast94": 5, "fast94_float32": 1, "clusters": 3}
     assert {name: found.count(name) for name in least if found.count(name) < least[name]} == {}
 
 
@@ -29,7 +33,8 @@ def test_there_are_enough_runs_of_each_recipe():
 def test_a_committed_run_is_whole_and_todays(path):
     record = read_json(path)
     assert path.stem == f"{record['name']}-seed{record['seed']}"
-    assert len(record["epochs"]) == record["recipe"]["epochs"]
+    recipe = record["recipe"]
+    assert len(record["epochs"]) == recipe.get("then", recipe)["epochs"]
     assert study.by_name(path.stem).problem() == ""
 
 
@@ -39,6 +44,16 @@ def test_a_committed_run_is_whole_and_todays(path):
 def test_a_score_agrees_with_its_count(record):
     assert record["test"]["images"] == 10_000
     assert record["test"]["accuracy"] == record["test"]["correct"] / record["test"]["images"]
+
+
+@pytest.mark.skipif("CIFAR10_DIR" not in os.environ, reason="needs the real images: set CIFAR10_DIR")
+def test_the_shipped_clusters_score_what_their_run_says():
+    record = read_json(PROJECT / "results" / "runs" / "clusters-seed0.json")
+    model = keras.models.load_model(PROJECT / "models" / "clusters.keras")
+    _, (images, labels) = load_cifar10()
+    found = clustering_scores(labels, model.predict(images, batch_size=500, verbose=0).argmax(axis=1))
+    # The run was scored in 16 bits.
+    assert found == pytest.approx(record["clusters"]["test"]["network"], abs=0.005)
 
 
 # ---- The baseline ----

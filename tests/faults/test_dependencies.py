@@ -1,0 +1,99 @@
+"""The environment comes from the hashed lock alone: one wrong hash, and nothing of it is installed."""
+
+import base64
+import hashlib
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from packaging.markers import Marker
+from packaging.utils import canonicalize_name
+
+from runner import environment
+
+ROOT = environment.ROOT
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A project whose lock has one package, a wheel in a local folder, with the hash in `lock`; no index is asked."""
+    folder, wheels = tmp_path / "clone", tmp_path / "wheels"
+    (folder / "runner").mkdir(parents=True)
+    wheels.mkdir()
+    for name in ("environment.yml", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py"):
+        shutil.copy(ROOT / name, folder / name)
+    wheel = wheels / "tiny_package-1.0-py3-none-any.whl"
+    files = {
+        "tiny_package.py": b"",
+        "tiny_package-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny-package\nVersion: 1.0\n",
+        "tiny_package-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(
+        f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b'=').decode()},{len(content)}\n"
+        for name, content in files.items()
+    )
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in {**files, "tiny_package-1.0.dist-info/RECORD": record.encode()}.items():
+            archive.writestr(name, content)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("PYTHON", sys._base_executable)
+    for variable in ("CONDA_PREFIX", "PIP_REQUIRE_HASHES", "VIRTUAL_ENV"):
+        monkeypatch.delenv(variable, raising=False)
+    return folder, hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+def bootstrap(folder, *hashes):
+    lock = "tiny-package==1.0" + "".join(f" \\\n    --hash=sha256:{digest}" for digest in hashes) + "\n"
+    (folder / "requirements.lock").write_text(lock, encoding="utf-8")
+    done = subprocess.run(["sh", folder / "runner/bootstrap.sh"], capture_output=True, text=True, timeout=300)
+    installed = list((folder / ".venv").glob("lib/*/site-packages/tiny_package.py"))
+    return done, bool(installed)
+
+
+@pytest.mark.parametrize("kind", ["one digit", "another file's", "none"])
+def test_a_tampered_hash_stops_the_installation(clone, fault, kind):
+    folder, right = clone
+    wrong = {"one digit": [("0" if right[0] != "0" else "1") + right[1:]], "another file's": ["ab" * 32], "none": []}[kind]
+    with fault("tampered lock"):
+        done, is_installed = bootstrap(folder, *wrong)
+        assert done.returncode != 0 and done.stdout == "" and not is_installed
+        assert not (folder / ".venv" / "complete").exists()
+        assert done.stderr.endswith("The installation failed for the reason above; the next make starts it afresh.\n")
+        assert "hash" in done.stderr.lower()
+
+
+def test_the_right_hash_is_installed(clone):
+    assert bootstrap(clone[0], clone[1])[1], "a lock that nothing can satisfy proves nothing"
+
+
+@pytest.mark.skipif(not environment.is_current(), reason="not run in the .venv that make builds")
+def test_every_installed_package_comes_from_the_lock():
+    """But for pip itself, which came with Python, and the project."""
+    locked = {canonicalize_name(name): version for name, version in environment.locked_versions().items()}
+    installed = {canonicalize_name(found.metadata["Name"]): found.version for found in importlib.metadata.distributions()}
+    strange = {name: version for name, version in installed.items() if locked.get(name) != version}
+    assert strange.keys() <= {"pip", "cifar10-tutorial"}
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_markers_leave_no_supported_python_without_a_package_that_the_others_need(python):
+    """Each marker can be evaluated, and every pin is wanted by at least one supported Python on some platform."""
+    lock = environment.LOCK.read_text(encoding="utf-8")
+    markers = dict(re.findall(r"^([\w.-]+)==\S+ ; (.*?) \\$", lock, flags=re.MULTILINE))
+    here = [
+        {"python_version": version, "python_full_version": f"{version}.1", "sys_platform": system, "platform_system": title,
+         "os_name": name, "platform_machine": machine, "implementation_name": "cpython", "platform_python_implementation": "CPython"}
+        for version in ("3.11", "3.12", "3.13")
+        for system, title, name in (("linux", "Linux", "posix"), ("darwin", "Darwin", "posix"), ("win32", "Windows", "nt"))
+        for machine in ("x86_64", "arm64", "aarch64")
+    ]  # fmt: skip
+    mine = [machine for machine in here if machine["python_version"] == python]
+    assert markers
+    for name, marker in markers.items():
+        assert all(isinstance(Marker(marker).evaluate(machine), bool) for machine in mine), name
+        assert any(Marker(marker).evaluate(machine) for machine in here), name
