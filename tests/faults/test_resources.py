@@ -60,7 +60,7 @@ def test_a_limit_for_files_stops_publishing_before_any_file_is_replaced(tmp_path
     toy = Toy.build(tmp_path / "project")
     for name in NAMES:
         toy.path(name).parent.mkdir(parents=True, exist_ok=True)
-        toy.path(name).write_text(f"{0:5}\n" * 5000)
+        toy.path(name).write_text(f"{0:5}\n" * 50_000)
     with fault("disk full, publishing"):
         done = subprocess.run(
             [sys.executable, "-c", PUBLISHING, "1"], cwd=toy.folder, env=toy.environment(), capture_output=True, text=True,
