@@ -9,7 +9,6 @@ interrupted ends with the same weights, to the last bit, as one that was not.
 import hashlib
 import json
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import keras
 import numpy
 import tensorflow
 
-from cifar_helpers.artefacts import PROJECT, read_json, replace, write_json
+from cifar_helpers.artefacts import PROJECT, discard, read_json, replace, write_json
 from cifar_helpers.page import is_live
 
 
@@ -62,9 +61,9 @@ class Checkpoint(keras.callbacks.Callback):
                 self._print(number)
         return model
 
-    def remove(self):
-        """Remove the checkpoint: the training's result is safe elsewhere."""
-        discard(self.folder)
+    def finish(self):
+        """Say that the training's result is safe elsewhere: the checkpoint may go."""
+        finish(self.folder, sum(self.seconds[: self.restored]))
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = self._shown = time.perf_counter()
@@ -108,13 +107,16 @@ class Checkpoint(keras.callbacks.Callback):
         print("\r" * is_live() + line, flush=True)  # over the step that was shown last
 
 
-def discard(folder):
-    """Remove a checkpoint's folder; while its files go one by one, no training takes it for whole."""
-    if folder.exists():
-        going = folder.with_name("removed")
-        shutil.rmtree(going, ignore_errors=True)
-        os.replace(folder, going)
-        shutil.rmtree(going, ignore_errors=True)
+def finish(folder, seconds):
+    """Let a finished training's checkpoint go.
+
+    seconds: how long the epochs took that an earlier, interrupted run had finished.  While the runner makes a page
+    or a result, the checkpoint stays until that is published: the runner is told, and removes it then.
+    """
+    if "TUTORIAL_FINISHED" in os.environ:
+        Path(os.environ["TUTORIAL_FINISHED"], folder.name).write_text(f"{seconds}\n", encoding="utf-8")
+    else:
+        discard(folder)
 
 
 def _random_states(model):

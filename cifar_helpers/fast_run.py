@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from cifar_helpers.artefacts import PROJECT, replace
-from cifar_helpers.checkpoint import discard
+from cifar_helpers.checkpoint import finish as finish_checkpoint
 from cifar_helpers.fast_network import six_views
 from cifar_helpers.fast_training import FastTraining, forward
 from cifar_helpers.page import ticking
@@ -58,12 +58,10 @@ def finish(name, training, show=print):
                 training.run_epoch()
             state.save()
         row = training.epochs[number]
-        measure = "accuracy" if "accuracy" in row else "agreement"
         show(
-            f"epoch {number + 1} of {training.recipe.epochs}"
-            f"  loss {row['loss']:.4f}  {measure} {row[measure]:7.2%}"
+            f"epoch {number + 1} of {training.recipe.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:7.2%}"
         )
-    state.remove()
+    state.finish()
     return training
 
 
@@ -72,7 +70,7 @@ class _State:
 
     def __init__(self, name, training):
         folder = Path(os.environ.get("TUTORIAL_CHECKPOINTS", PROJECT / "build" / "checkpoints"))
-        self.training = training
+        self.training, self.seconds = training, 0  # spent on epochs that were restored
         self.path = folder / f"{name}-{_digest(training)[:16]}" / "state.npz"
 
     def _variables(self):
@@ -92,9 +90,10 @@ class _State:
             for variable, array in zip(self._variables(), arrays, strict=True):
                 variable.assign(array)
             self.training.epochs = json.loads(str(history))
+            self.seconds = sum(row["seconds"] for row in self.training.epochs)
 
-    def remove(self):
-        discard(self.path.parent)
+    def finish(self):
+        finish_checkpoint(self.path.parent, self.seconds)
 
 
 def _digest(training):

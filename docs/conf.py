@@ -65,7 +65,8 @@ def visit_math_block(writer, node):
     raise nodes.SkipNode
 
 
-WIDE = 480  # pixels: the labels of a wider figure would be too small on a phone if it had to fit
+DENSITY = 2  # pixels of a figure for each of the page, see cifar_helpers/figures.py
+WIDE = 480  # pixels of the page: the labels of a wider figure would be too small on a phone if it had to fit
 
 
 def finish(app, pagename, templatename, context, doctree):
@@ -84,7 +85,7 @@ def finish(app, pagename, templatename, context, doctree):
 
 def _sized(tag, files):
     with open(files[tag[1]], "rb") as file:
-        width, height = struct.unpack(">II", file.read(24)[16:])  # where a PNG file says so
+        width, height = (pixels // DENSITY for pixels in struct.unpack(">II", file.read(24)[16:]))  # where a PNG has them
     image = re.sub(r' style="[^"]*"', "", tag[0]).removesuffix("/>").removesuffix(">").rstrip()
     image += f' width="{width}" height="{height}" style="--width: {width}px" loading="lazy">'
     scrolls = ' tabindex="0"' if width > WIDE else ""

@@ -4,12 +4,12 @@
 network and the baseline for two epochs on a few images and rescores the shipped network with fixed weights.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,25 +19,28 @@ import numpy as np
 from cifar_helpers import provenance
 from cifar_helpers.artefacts import read_json, write_json
 from cifar_helpers.fast_recipe import FAST84
+from runner import publish
 from runner.chapters import PROJECT, BadRequest
-from runner.execute import BUILD, machine
+from runner.execute import machine
+from runner.publish import BUILD
 from runner.training import CHANGED, MISSING
 
 EPOCHS = FAST84.epochs
 IMAGES = 5000  # to train on, and as many to score
-# Each way is compared with the first of its type.  What stands in capitals are environment variables.
+# Each way is compared with the first of its type, and that in bfloat16 with that in float32.  What stands in capitals
+# are environment variables.
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 WAYS = {
-    "bfloat16": {"type": "bfloat16"},
-    "bfloat16, the same again": {"type": "bfloat16"},
-    "bfloat16, operations not asked to be deterministic": {"type": "bfloat16", "deterministic": False},
-    "bfloat16, one thread": {"type": "bfloat16", **ONE_THREAD},
     "float32": {"type": "float32"},
     "float32, the same again": {"type": "float32"},
     "float32, operations not asked to be deterministic": {"type": "float32", "deterministic": False},
     "float32, one thread": {"type": "float32", **ONE_THREAD},
     "float32, without oneDNN": {"type": "float32", "TF_ENABLE_ONEDNN_OPTS": "0"},
     "float32, instructions up to AVX2": {"type": "float32", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "bfloat16": {"type": "bfloat16"},
+    "bfloat16, the same again": {"type": "bfloat16"},
+    "bfloat16, operations not asked to be deterministic": {"type": "bfloat16", "deterministic": False},
+    "bfloat16, one thread": {"type": "bfloat16", **ONE_THREAD},
 }
 
 
@@ -56,21 +59,21 @@ class DeterminismStudy:
         """Measure every way in a process of its own, compare, and write the result."""
         code, folder = _code(), BUILD / "determinism"
         folder.mkdir(parents=True, exist_ok=True)
-        rows, first = {}, {}
+        rows, results = [], {}
         for number, (name, way) in enumerate(WAYS.items()):
             print(f"{name}", flush=True)
             found = _in_new_process(way, folder / f"{number}.npz")
             row = {key: found[key].item() for key in ("fast", "baseline", "fast_seconds", "baseline_seconds")}
-            row |= compared(found, first.setdefault(way["type"], found))
-            rows[name] = row
+            results[name] = found
+            against = way["type"] if name != way["type"] else "float32"
+            rows.append({"name": name, "against": against, **row, **compared(found, results[against])})
         record = {"epochs": EPOCHS, "images": IMAGES, "code": code}
-        scratch = folder / "new.json"
-        write_json(scratch, {**record, "ways": rows, "hardware": machine()})
-        os.replace(scratch, self.path)
+        write_json(folder / "new.json", {**record, "ways": rows, "hardware": machine()})
+        publish.together({self.path: folder / "new.json"})
 
 
 def compared(found, first):
-    """How far one way's results are from the first's: a dictionary.
+    """How far one way's results are from another's: a dictionary.
 
     "weights": whether both trained networks are the same to the last bit.  "logits": the largest difference between
     the fixed network's logits.  "answers": how many of its answers differ.
@@ -91,7 +94,8 @@ def _code():
 def _in_new_process(way, path):
     variables = {name: value for name, value in way.items() if name.isupper()}
     command = [sys.executable, "-m", "runner.determinism", json.dumps(way), str(path)]
-    if subprocess.run(command, cwd=PROJECT, env={**os.environ, **variables}, check=False).returncode:
+    environment = {**os.environ, "PYTHONHASHSEED": "0", **variables}
+    if subprocess.run(command, cwd=PROJECT, env=environment, check=False, **publish.for_workers()).returncode:
         raise BadRequest("The measurement stopped before its end; call `make study` again.")
     with np.load(path) as found:
         return dict(found)
@@ -150,7 +154,5 @@ def _baseline(dtype, images, labels):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        _measure(json.loads(sys.argv[1]), sys.argv[2])
-        raise SystemExit(0)
-    raise SystemExit(130)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches `make study` too, which says what there is to say
+    _measure(json.loads(sys.argv[1]), sys.argv[2])

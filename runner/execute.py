@@ -122,7 +122,8 @@ def execute_one(chapter, run):
     """
     scratch = BUILD / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
-    (scratch / "artefacts").mkdir(parents=True)
+    for name in ("artefacts", "finished", "tmp"):
+        (scratch / name).mkdir(parents=True)
     print(f"\n{chapter.name}  ({run.label})", flush=True)
     # Now: what is edited while it runs must show as stale, and must not be overwritten.
     inputs, original = _inputs(chapter, run), chapter.path.read_bytes()
@@ -133,19 +134,21 @@ def execute_one(chapter, run):
     artefacts = scratch / "artefacts"
     for path in artefacts.rglob("*.keras"):
         make_reproducible(path)
-    seconds += _seconds_before_an_interruption(artefacts)
+    finished = publish.finished_trainings(scratch / "finished")
+    seconds += sum(finished.values())  # what a resumed run did not have to spend again, but the page cost
     page = _normalised(executed, chapter, keep_injected=not run.is_published)
     results = _results(chapter, page, artefacts, round(seconds, 1))
     page["metadata"][stamp.KEY] = {**inputs, **results}
     _fill_in(page)
-    finished = scratch / "page.ipynb"
-    finished.write_text(json.dumps(page, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    made_page = scratch / "page.ipynb"
+    made_page.write_text(json.dumps(page, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     if run.is_published and chapter.path.read_bytes() != original:
-        raise _failed(chapter, finished, "after its last cell: it was edited while it ran")
+        raise _failed(chapter, made_page, "after its last cell: it was edited while it ran")
 
     result = _page(chapter, run)
-    publish.together({result.path: finished, **{run.root / name: artefacts / name for name in chapter.writes}})
+    made = {result.path: made_page, **{run.root / name: artefacts / name for name in chapter.writes}}
+    publish.together(made, finished)
     shutil.rmtree(scratch, ignore_errors=True)
     return result
 
@@ -173,7 +176,8 @@ def _papermill(chapter, scratch, run):
     environment = {
         "TUTORIAL_ARTEFACTS": run.root,
         "TUTORIAL_NEW_ARTEFACTS": scratch / "artefacts",
-        "TUTORIAL_CHECKPOINTS": BUILD / "checkpoints",
+        "TUTORIAL_CHECKPOINTS": publish.CHECKPOINTS,
+        "TUTORIAL_FINISHED": scratch / "finished",
         "TUTORIAL_CODE": stamp.page_code(chapter),
         "PYTHONPATH": PROJECT,  # the kernel's folder is not the project's
         "PYTHONHASHSEED": 0,
@@ -183,7 +187,6 @@ def _papermill(chapter, scratch, run):
         "MPLCONFIGDIR": BUILD / "home" / "matplotlib",
         "TMPDIR": scratch / "tmp",  # a killed kernel leaves its temporary files
     }
-    (scratch / "tmp").mkdir()
     environment["IPYTHONDIR"].mkdir(parents=True, exist_ok=True)  # IPython warns where it would have to make it
     os.environ.update({name: str(value) for name, value in environment.items()})
     output = scratch / "executed.ipynb"
@@ -330,13 +333,6 @@ def _environment_size():
     """What the environment takes on the disk, in GB."""
     files = (Path(folder, name) for folder, _, names in os.walk(sys.prefix) for name in names)
     return round(sum(path.lstat().st_size for path in files) / 1e9, 1)
-
-
-def _seconds_before_an_interruption(artefacts):
-    """Training time that a resumed run did not have to spend again, but that the page cost."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in artefacts.rglob("*.json")]
-    timings = [record.get("timing", {}) for record in records if isinstance(record, dict)]
-    return sum(timing.get("seconds_before_resuming", 0) for timing in timings)
 
 
 def make_reproducible(path):

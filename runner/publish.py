@@ -12,12 +12,13 @@ import os
 import shutil
 import time
 
-from cifar_helpers.artefacts import replace
+from cifar_helpers.artefacts import discard, replace
 from runner.chapters import PROJECT, BadRequest
 from runner.ending import for_children
 
 BUILD = PROJECT / "build"
 READY, BEFORE = BUILD / "ready", "before.json"
+CHECKPOINTS = BUILD / "checkpoints"
 PATIENCE = 3  # seconds: a killed run's kernel may be there a moment longer
 
 _held = []  # the descriptor of the lock
@@ -53,8 +54,16 @@ def for_workers():
     return for_children(*_held)
 
 
-def together(made):
-    """Publish several files; made: {target: path of the finished file}."""
+def finished_trainings(notes):
+    """{checkpoint: seconds spent before an interruption} of the trainings that have ended, from the folder ``notes``."""
+    return {CHECKPOINTS / note.name: float(note.read_text(encoding="utf-8")) for note in sorted(notes.iterdir())}
+
+
+def together(made, checkpoints=()):
+    """Publish several files; made: {target: path of the finished file}.
+
+    checkpoints: of the trainings that these files came from, which nobody needs any more then.
+    """
     gathering = READY.with_name("gathering")
     shutil.rmtree(gathering, ignore_errors=True)
     names = {target.relative_to(PROJECT).as_posix(): path for target, path in made.items()}
@@ -64,6 +73,8 @@ def together(made):
     (gathering / BEFORE).write_text(json.dumps(before), encoding="utf-8")
     os.rename(gathering, READY)
     finish()
+    for folder in checkpoints:
+        discard(folder)
 
 
 def finish():

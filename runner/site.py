@@ -274,22 +274,37 @@ def training_row(runs):
 def determinism(chapters):
     """A table of what is the same twice and what is not, from `make study RUNS=determinism`."""
     record = json.loads((PROJECT / "results" / "determinism.json").read_text(encoding="utf-8"))
-    lines = ["| computed in | same bits | a logit moves by | other answers | fast network (%) | its time | baseline (%) | its time |"]
-    lines += ["|---|---|---|---|---|---|---|---|"]
-    first = {}
-    for name, way in record["ways"].items():
-        begun = first.setdefault(name.split(",")[0], way)
+    lines = ["| computed in | compared with | same bits | a logit moves by | other answers | fast network (%) | its time | baseline (%) | its time |"]
+    lines += ["|---|---|---|---|---|---|---|---|---|"]
+    ways = {way["name"]: way for way in record["ways"]}
+    for name, way in ways.items():
+        other = ways[way["against"]]
         scores = [
-            f"{100 * way[network]:.1f} | {way[f'{network}_seconds'] / begun[f'{network}_seconds']:.2f}"
+            f"{100 * way[network]:.1f} | {way[f'{network}_seconds'] / other[f'{network}_seconds']:.2f}"
             for network in ("fast", "baseline")
         ]
-        moved = f"{way['logits']:.1g}" if way["logits"] else "0"
-        lines.append(f"| {name} | {'yes' if way['weights'] else 'no'} | {moved} | {way['answers']} | {' | '.join(scores)} |")
+        cells = [name, "", "", "", ""]
+        if name != way["against"]:
+            cells = [name, way["against"], "yes" if way["weights"] else "no", f"{way['logits']:.2g}", str(way["answers"])]
+        lines.append(f"| {' | '.join(cells + scores)} |")
     at = record["hardware"]
     return "\n".join([
         *lines, "", f"Measured on {at['cores']} cores of {at['cpu']}; {record['images']:,} images to train on for "
-        f"{record['epochs']} epochs, and as many to score. Times are ratios to the first line of the same type."
+        f"{record['epochs']} epochs, and as many to score. Times are ratios to what the line is compared with. {_tolerances(ways)}"
     ])  # fmt: skip
+
+
+def _tolerances(ways):
+    """What the table says about a network with fixed weights, in one sentence."""
+    most = {
+        kind: max(way["logits"] for name, way in ways.items() if way["against"] == kind and name.startswith(kind))
+        for kind in ("float32", "bfloat16")
+    }
+    words = {kind: f"by at most about {value:.2g}" if value else "not at all" for kind, value in most.items()}
+    return (
+        f"So the logits of a network with fixed weights differ from one way to another {words['float32']} in float32 and "
+        f"{words['bfloat16']} in bfloat16; from float32 to bfloat16 by at most about {ways['bfloat16']['logits']:.2g}."
+    )
 
 
 def _runs():

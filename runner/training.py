@@ -7,6 +7,7 @@ import ast
 import dataclasses
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +19,9 @@ from runner.chapters import PROJECT, BadRequest, Chapter, source
 from runner.environment import locked_versions
 from runner.execute import machine, make_reproducible
 from runner.publish import BUILD
+from runner.stamp import file_digest
 
+FINISHED = BUILD / "finished"  # notes of trainings that have ended, whose result is not yet published
 MISSING, CHANGED = "it is missing", "its recipe has changed since"
 
 
@@ -44,7 +47,12 @@ class Training:
     def make(self):
         """Train, score and write the result, in a new process: each run then starts alike."""
         command = [sys.executable, "-m", "runner.training", self.name]
-        environment = {**os.environ, "TUTORIAL_CHECKPOINTS": str(BUILD / "checkpoints"), "PYTHONHASHSEED": "0"}
+        shutil.rmtree(FINISHED, ignore_errors=True)
+        FINISHED.mkdir(parents=True)
+        environment = {
+            **os.environ, "PYTHONHASHSEED": "0",
+            "TUTORIAL_CHECKPOINTS": str(publish.CHECKPOINTS), "TUTORIAL_FINISHED": str(FINISHED),
+        }  # fmt: skip
         if subprocess.run(command, cwd=PROJECT, env=environment, check=False, **publish.for_workers()).returncode:
             raise BadRequest(f"{self.name} stopped before its end; `make study` goes on with it.")
 
@@ -65,12 +73,13 @@ class Training:
             "hardware": machine(),
         }  # fmt: skip
         made = {self.path: BUILD / "new.json"}
-        write_json(made[self.path], record)
         if self.model:
-            made[PROJECT / self.model] = BUILD / "new.keras"
-            model.save(BUILD / "new.keras")
-            make_reproducible(BUILD / "new.keras")
-        publish.together(made)
+            weights = made[PROJECT / self.model] = BUILD / "new.keras"
+            model.save(weights)
+            make_reproducible(weights)
+            record["writes"] = {self.model: file_digest(weights)}
+        write_json(made[self.path], record)
+        publish.together(made, publish.finished_trainings(FINISHED))
 
 
 class BaselineTraining(Training):

@@ -1,5 +1,7 @@
 """Artefacts: where names lead, and what a person reads when one is missing."""
 
+import hashlib
+
 import pytest
 
 from cifar_helpers import artefacts
@@ -36,3 +38,24 @@ def test_json_comes_back_and_equal_values_give_equal_bytes(tmp_path):
     artefacts.write_json(two, {"b": "é", "a": [1.5]})
     assert artefacts.read_json(one) == {"a": [1.5], "b": "é"}
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_model_must_be_the_one_that_its_page_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUTORIAL_ARTEFACTS", str(tmp_path))
+    (tmp_path / "a.keras").write_bytes(b"weights")
+    noted = {"a.keras": hashlib.sha256(b"weights").hexdigest()}
+    artefacts.write_json(tmp_path / "01_page.ipynb", {"metadata": {"tutorial": {"writes": noted}}})
+    assert artefacts.read("a.keras") == tmp_path / "a.keras"
+    (tmp_path / "a.keras").write_bytes(b"others")
+    with pytest.raises(artefacts.DamagedArtefact, match=r"^a.keras is not the file .*\.$"):
+        artefacts.read("a.keras")
+
+
+@pytest.mark.parametrize("path", sorted((artefacts.PROJECT / "models").glob("*.keras")), ids=lambda path: path.name)
+def test_a_shipped_model_must_be_the_one_that_its_page_or_its_run_names(path, tmp_path, monkeypatch):
+    monkeypatch.delenv("TUTORIAL_ARTEFACTS", raising=False)
+    name, damaged = f"models/{path.name}", tmp_path / path.name
+    assert artefacts.read(name) == artefacts.published(name) == path
+    damaged.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(artefacts.DamagedArtefact):
+        artefacts._as_made(damaged, name, artefacts.PROJECT / "notebooks")

@@ -73,7 +73,7 @@ def test_a_resumed_training_prints_all_its_epochs(capsys):
 
 def test_a_resumed_training_ends_with_the_same_bits():
     whole, checkpoint = train()
-    checkpoint.remove()
+    checkpoint.finish()
     for epoch in (1, 3):  # interrupted twice
         with pytest.raises(Interruption):
             train(interrupt_at=epoch)
@@ -87,7 +87,7 @@ def test_a_resumed_training_ends_with_the_same_bits():
 def test_a_history_ahead_of_its_model_is_cut_to_it(own_folder):
     """As a kill between writing the history and writing the model leaves them."""
     whole, checkpoint = train()
-    checkpoint.remove()
+    checkpoint.finish()
     with pytest.raises(Interruption):
         train(interrupt_at=2)
     (folder,) = own_folder.iterdir()
@@ -120,8 +120,24 @@ def test_a_half_written_model_is_never_taken(own_folder):
 
 def test_a_finished_training_leaves_nothing_behind(own_folder):
     _, checkpoint = train()
-    checkpoint.remove()
+    checkpoint.finish()
     assert not list(own_folder.iterdir())
+
+
+def test_while_a_page_is_made_a_finished_trainings_checkpoint_waits_for_the_page(own_folder, monkeypatch, tmp_path_factory):
+    """A kill between the end of a training and its publication would cost the training otherwise."""
+    notes = tmp_path_factory.mktemp("notes")
+    monkeypatch.setenv("TUTORIAL_FINISHED", str(notes))
+    whole, checkpoint = train()
+    checkpoint.finish()
+    (folder,) = own_folder.iterdir()
+    assert [float(note.read_text()) for note in notes.iterdir()] == [0]
+    again, later = train()
+    later.finish()
+    assert later.restored == 4 and later.epochs == checkpoint.epochs
+    assert float((notes / folder.name).read_text()) == sum(checkpoint.seconds)
+    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
+        assert np.array_equal(a, b)
 
 
 def test_a_reader_in_jupyterlab_sees_the_steps_pass(monkeypatch, capfd):

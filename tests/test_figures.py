@@ -1,5 +1,8 @@
 """Figures: drawn where asked, with the pixels they were given."""
 
+import base64
+import io
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -7,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from cifar_helpers import figures
 
@@ -62,3 +66,12 @@ def test_every_class_has_a_colour_and_a_marker_of_its_own():
     assert [group.get_offsets().tolist() for group in drawn] == [[point] for point in points[::-1].tolist()]
     assert len({group.get_facecolor().tobytes() for group in drawn}) == 10
     assert len({group.get_paths()[0].vertices.tobytes() for group in drawn}) == 10
+
+
+def test_a_page_gets_a_small_picture_with_twice_the_pixels_of_its_size():
+    ax = figures.show_images(np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8))
+    coded, size = figures._sharp_and_small(ax.figure)
+    picture = Image.open(io.BytesIO(base64.b64decode(coded)))
+    assert (picture.format, picture.mode) == ("PNG", "P")
+    assert (picture.width // 2, picture.height // 2) == (size["width"], size["height"])
+    assert figures._sharp_and_small(plt.figure()) is None

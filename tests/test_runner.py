@@ -78,6 +78,22 @@ def test_a_failing_chapter_changes_nothing_and_is_kept(toy):
     assert "ZeroDivisionError" in toy.path("build/failed/01_first.ipynb").read_text()
 
 
+def test_a_finished_trainings_checkpoint_goes_when_its_page_is_published_and_its_time_counts(toy):
+    training = (
+        "\nimport os, pathlib\nchain = pathlib.Path(os.environ['TUTORIAL_CHECKPOINTS'], 'chain')"
+        "\nchain.mkdir(parents=True, exist_ok=True)"
+        "\npathlib.Path(os.environ['TUTORIAL_FINISHED'], chain.name).write_text('1000')"
+    )
+    toy.edit_cell("01_first", "print('value', value)", f"print('value', value){training}")
+    chain = toy.path("build/checkpoints/chain")
+    toy.edit_cell("01_first", "print(time.time())", "1 / 0")
+    assert toy.run("execute", "CHAPTERS=01").returncode == 1 and chain.exists()
+    toy.edit_cell("01_first", "1 / 0", "print(time.time())")
+    assert toy.run("execute", "CHAPTERS=02").returncode == 0 and chain.exists()
+    assert toy.run("execute", "CHAPTERS=01").returncode == 0 and not chain.exists()
+    assert 1000 < toy.page("01_first")["metadata"]["tutorial"]["timing"]["seconds"] < 1120
+
+
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_run_changes_nothing(toy, signum):
     toy.edit_cell("01_first", "print('value', value)", "print('value', value); time.sleep(60)")
