@@ -52,7 +52,7 @@ test-site: ## open every page of the site, and chapter 1 in JupyterLab, in a rea
 	@$(MAKE) --no-print-directory site
 	@$(python) -m pytest -v -rs tests/site
 
-test-faults: ## give it damaged pictures and a tampered lock, and count what is lost: SEED=1 for other damage
+test-faults: ## interrupt, damage and deceive it, and count what is lost: SEED=1 for other faults
 	@TUTORIAL_FAULT_SEED=$(call quote,$(or $(SEED),0)); export TUTORIAL_FAULT_SEED; \
 		$(python) -m pytest -v -rs tests/faults
 

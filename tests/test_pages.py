@@ -1,7 +1,9 @@
 """The published pages: fresh, whole, readable, and nothing of the machine on them."""
 
+import base64
 import json
 import re
+import struct
 
 import pytest
 
@@ -57,6 +59,15 @@ def test_no_path_of_a_machine_is_on_the_page(chapter):
 @pytest.mark.parametrize("chapter", **by_name)
 def test_page_is_small(chapter):
     assert chapter.path.stat().st_size <= 1_500_000
+
+
+@pytest.mark.parametrize("chapter", **by_name)
+def test_every_figure_is_sharp_on_a_screen_of_twice_the_density(chapter):
+    drawn = [output for output in outputs(chapter) if "image/png" in output.get("data", {})]
+    for output in drawn:
+        pixels = struct.unpack(">II", base64.b64decode(output["data"]["image/png"])[16:24])
+        shown = output["metadata"]["image/png"]
+        assert (shown["width"], shown["height"]) == (pixels[0] // 2, pixels[1] // 2)
 
 
 @pytest.mark.parametrize("chapter", **by_name)
