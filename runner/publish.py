@@ -27,9 +27,7 @@ _held = []  # the descriptor of the lock
 @contextlib.contextmanager
 def only_one():
     """Hold the project's execution lock, or raise BadRequest if another process keeps it."""
-    BUILD.mkdir(exist_ok=True)
-    with open(BUILD / "lock", "w") as lock:
-        _take(lock)
+    with alone("lock", "Chapters are being executed in this folder already; wait for that to end.") as lock:
         finish()
         _held.append(lock.fileno())
         try:
@@ -38,14 +36,23 @@ def only_one():
             _held.clear()
 
 
-def _take(lock):
+@contextlib.contextmanager
+def alone(name, busy):
+    """Hold the lock of that name, or raise BadRequest with the sentence ``busy`` if another process keeps it."""
+    BUILD.mkdir(exist_ok=True)
+    with open(BUILD / name, "w") as lock:
+        _take(lock, busy)
+        yield lock
+
+
+def _take(lock, busy):
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise BadRequest("Chapters are being executed in this folder already; wait for that to end.") from None
+                raise BadRequest(busy) from None
             time.sleep(0.1)
 
 

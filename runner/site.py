@@ -22,9 +22,9 @@ import webbrowser
 from runner import results
 from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, all_chapters, source, tags
 from runner.ending import for_children, in_one_sentence, received
+from runner.publish import BUILD, alone
 from runner.stamp import KEY
 
-BUILD = PROJECT / "build"
 SITE, SOURCE, SCRATCH = BUILD / "site", BUILD / "site-source", BUILD / "site-new"
 DOCS = PROJECT / "docs"
 MARKER = re.compile(r"<!-- generated: ([a-z]+) -->")
@@ -37,10 +37,11 @@ def build():
     """Make the site; returns 0.  Raises BadRequest if it cannot be made: the one before stays then."""
     started = time.perf_counter()
     chapters = all_chapters()
-    print(f"Preparing {len(chapters)} pages ...", flush=True)
-    prepare(chapters)
-    print("Rendering them with Sphinx ...", flush=True)
-    render()
+    with alone("site.lock", "The site is being made in this folder already; wait for that to end."):
+        print(f"Preparing {len(chapters)} pages ...", flush=True)
+        prepare(chapters)
+        print("Rendering them with Sphinx ...", flush=True)
+        render()
     size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file()) / 1e6
     index = (SITE / "index.html").relative_to(PROJECT)
     print(f"{index} is ready: {size:.1f} MB in {time.perf_counter() - started:.0f} seconds. `make serve` opens it.")

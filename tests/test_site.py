@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner import results, site
+from runner import publish, results, site
 from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, Chapter, all_chapters, source
 
 CHAPTERS = all_chapters()
@@ -97,3 +97,10 @@ def test_reference_is_read_without_importing(tmp_path, monkeypatch):
 def test_site_without_pages_says_what_to_do():
     with pytest.raises(BadRequest, match="make execute"):
         site.data([])
+
+
+def test_a_second_site_at_once_is_refused_in_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "BUILD", tmp_path)
+    monkeypatch.setattr(publish, "PATIENCE", 0)
+    with publish.alone("site.lock", ""), pytest.raises(BadRequest, match=r"^The site is being made .*\.$"):
+        site.build()
