@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.pylabtools import print_figure
 from PIL import Image
 
 from cifar_helpers import figures
@@ -69,9 +70,16 @@ def test_every_class_has_a_colour_and_a_marker_of_its_own():
 
 
 def test_a_page_gets_a_small_picture_with_twice_the_pixels_of_its_size():
-    ax = figures.show_images(np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8))
-    coded, size = figures._sharp_and_small(ax.figure)
+    coded, size = figures._sharp_and_small(figures.plot_curve([1, 3, 2]).figure)
     picture = Image.open(io.BytesIO(base64.b64decode(coded)))
     assert (picture.format, picture.mode) == ("PNG", "P")
     assert (picture.width // 2, picture.height // 2) == (size["width"], size["height"])
     assert figures._sharp_and_small(plt.figure()) is None
+
+
+def test_photos_keep_their_colours_on_a_page():
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    figure = figures.show_images(images, columns=2, size=2).figure
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(figures._sharp_and_small(figure)[0]))).convert("RGB"), int)
+    drawn = np.asarray(Image.open(io.BytesIO(print_figure(figure, fmt="retina"))).convert("RGB"), int)
+    assert np.abs(shown - drawn).max() <= 4
