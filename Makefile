@@ -74,5 +74,6 @@ lock: ## compile environment.yml into requirements.lock, with the newest version
 	@python=$$(sh runner/bootstrap.sh --base) && exec "$$python" -m runner.environment lock
 
 clean: ## remove build/ and caches; data, pages, artefacts and .venv stay
-	@rm -rf build .pytest_cache *.egg-info
+	@test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name ready ! -name '*lock' -exec rm -rf {} +
+	@rm -rf .pytest_cache *.egg-info
 	@find . \( -path ./.venv -o -path ./.git \) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

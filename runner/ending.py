@@ -6,6 +6,7 @@ Only the standard library is imported: `runner/environment.py` needs this before
 import contextlib
 import ctypes
 import errno
+import logging
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ def in_one_sentence(interrupted):
 
     def stop(number, _):
         received.append(number)
+        logging.disable()  # what is stopped on purpose has no more to report
         # A second signal, and an exception that Python drops (in a callback of its own), end it here and now.
         for other in listening:
             signal.signal(other, at_once)
@@ -44,6 +46,9 @@ def in_one_sentence(interrupted):
         signal.signal(number, stop)
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os._exit(128 + signal.SIGPIPE)
     except BaseException as error:
         if received:
             at_once()

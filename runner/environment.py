@@ -205,3 +205,5 @@ if __name__ == "__main__":
             sys.exit(main(*sys.argv[1:]))
         except subprocess.CalledProcessError as failure:
             sys.exit(f"This step failed for the reason above: {' '.join(map(str, failure.cmd))}")
+        except (ValueError, FileNotFoundError) as failure:
+            sys.exit(f"{LOCK.name} or {LIST.name} is damaged ({failure}): restore both from git.")

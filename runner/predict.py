@@ -33,7 +33,10 @@ def main(arguments):
         return 0
     settings, paths = _parse(arguments)
     paths, errors = _expand(paths)
-    cards = artefacts.read_json(_published("models/cards.json"))
+    try:
+        cards = artefacts.read_json(_published("models/cards.json"))
+    except ValueError:
+        raise BadRequest("models/cards.json is damaged: restore it from git.") from None
     choices = [name for name, card in cards.items() if "threshold" in card]
     if settings["MODEL"] not in choices:
         raise BadRequest(f"MODEL={settings['MODEL']}: expected one of {', '.join(choices)}.")
@@ -144,10 +147,10 @@ def _load(name, card):
 
 def _published(name):
     """The path of a file that comes with the project."""
-    try:
-        return artefacts.published(name)
-    except artefacts.MissingArtefact as reason:
-        raise BadRequest(str(reason)) from None
+    path = artefacts.PROJECT / name
+    if not path.exists():
+        raise BadRequest(f"{name} is missing: it comes with the project; restore it from git.")
+    return path
 
 
 def _one(path, answer, pixels, card):

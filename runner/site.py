@@ -50,6 +50,8 @@ def build():
 
 def render():
     """Make SITE from SOURCE with Sphinx, where a warning is an error."""
+    if not SITE.exists() and (SCRATCH / "before").exists():  # killed between the two renames below
+        os.replace(SCRATCH / "before", SITE)
     shutil.rmtree(SCRATCH, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", SOURCE, SCRATCH / "html"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}

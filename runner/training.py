@@ -115,7 +115,8 @@ class BaselineTraining(Training):
 
             def __init__(self, _, recipe):
                 ends_later = {"epochs": 0, "its epochs": 0} if recipe["schedule"] == "inverse-time" else {}
-                super().__init__(name, {**recipe, **ends_later, "run": "study"})
+                # The cells' code too: the checkpoint outlives its training, and the chapter may be edited.
+                super().__init__(name, {**recipe, **ends_later, "run": "study", "cells": provenance._recipe_cells()})
 
             def restore(self, model):
                 earlier = self.folder.with_name(self.folder.name.replace(name, shorter or name))

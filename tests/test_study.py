@@ -122,6 +122,18 @@ def test_a_longer_training_goes_on_where_the_shorter_one_ended(tmp_path, monkeyp
     assert len(records[1]["epochs"]) == 2
 
 
+def test_a_study_does_not_go_on_from_a_checkpoint_of_other_code(tmp_path, monkeypatch):
+    from cifar_helpers.stand_in import load_stand_in
+
+    monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
+    for cells in ("as it was", "edited"):
+        monkeypatch.setattr(provenance, "_recipe_cells", lambda cells=cells: cells)
+        one = BaselineTraining("short1", 0, {"EPOCHS": 1, "COMPUTE": "plain"})
+        one.beginning()
+        one.run(*load_stand_in(200, 100))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 # ---- The fast network ----
 
 

@@ -22,7 +22,7 @@ def clone(tmp_path, monkeypatch):
     folder, wheels = tmp_path / "clone", tmp_path / "wheels"
     (folder / "runner").mkdir(parents=True)
     wheels.mkdir()
-    for name in ("environment.yml", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py"):
+    for name in ("environment.yml", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py"):
         shutil.copy(ROOT / name, folder / name)
     wheel = wheels / "tiny_package-1.0-py3-none-any.whl"
     files = {

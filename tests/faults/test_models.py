@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import shutil
+import subprocess
+import sys
 import zipfile
 
 import keras
@@ -134,3 +138,19 @@ def test_what_is_no_model_is_refused(fault, tmp_path, content):
     path.write_bytes(content)
     with fault("model that carries code"):
         refused(path)
+
+
+def test_predict_refuses_a_damaged_network_or_card_in_one_sentence(tmp_path, fault):
+    """As a reader meets it: the command itself, in a copy of the project."""
+    for name in ("runner", "cifar_helpers", "models"):
+        shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("models/fast94.keras", "models/cards.json"):
+        with fault("damaged model, make predict"):
+            with open(tmp_path / name, "ab") as file:
+                file.write(b"x")
+            done = subprocess.run(
+                [sys.executable, "-m", "runner", "predict", str(PROJECT / "docs" / "predictions.png")],
+                cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True,
+            )  # fmt: skip
+            assert done.returncode == 2 and done.stdout == ""
+            assert done.stderr.count("\n") == 1 and "restore" in done.stderr
