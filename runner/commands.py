@@ -16,6 +16,7 @@ def main(command="--help", *assignments):
     if command in ("-h", "--help"):
         print(__doc__)
         return 0
+    _finish_publishing()  # before a page is read
     if command == "check":
         return check()
     if command == "bench":
@@ -93,16 +94,14 @@ def refresh(chosen, chapters, settings, changes):
             print(f"{chapter.name} is stale: {'; '.join(found)}.", flush=True)
             execute([chapter], chapters, {**settings, "DATA": "cifar10"}, {})
             stale += 1
-    results.write_readme(all_chapters())
+    with only_one():
+        results.write_readme(all_chapters())
     print(f"{stale} of {len(chosen)} pages were stale." if stale else f"All {len(chosen)} pages are fresh.")
     return 0
 
 
 def check():
     """Say whether every published page is fresh."""
-    if publish.READY.exists():
-        with contextlib.suppress(BadRequest), only_one():  # finishes what a killed run was publishing
-            pass
     chapters = all_chapters()
     stale = {chapter.name: found for chapter in chapters if (found := stamp.problems(chapter))}
     stale |= {name: [reason] for name, reason in study.outdated().items()}
@@ -119,6 +118,13 @@ def check():
             more = f" and {len(newer) - 1} more" if newer[1:] else ""
             print(f"{chapter.name} does not show {newer[0]}{more} yet: `make execute CHAPTERS={chapter.number}`.")
     return 0
+
+
+def _finish_publishing():
+    """Bring to its end what a killed run was publishing; a run that goes on does that itself."""
+    if publish.READY.exists():
+        with contextlib.suppress(BadRequest), only_one():
+            pass
 
 
 def available_data(wanted):

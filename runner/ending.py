@@ -69,7 +69,7 @@ def in_words(error):
         return ""
     name = error.filename or "what it writes"
     if error.errno in NO_SPACE:
-        return f"There is no space left for {name} ({error.strerror}): make room and run the same command again; nothing published was touched."
+        return f"There is no space left for {name} ({error.strerror}): make room and run the same command again; what was published is whole."
     if error.errno in NOT_WRITABLE:
         return f"{name} cannot be opened ({error.strerror}): run the command in a copy of the project that you may write to."
     return ""

@@ -14,7 +14,7 @@ import threading
 
 import numpy as np
 import pytest
-from tiny_cifar import IMAGES_PER_FILE, TINY, assert_tiny, trust, write
+from tiny_cifar import IMAGES_PER_FILE, TINY, Evil, assert_tiny, trust, write
 
 from cifar_helpers import data
 
@@ -152,14 +152,6 @@ def test_set_variable_never_leads_to_the_cache_or_a_download(folder, monkeypatch
     write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
     monkeypatch.setattr(data, "_download", lambda: pytest.fail("downloaded"))
     refusal()
-
-
-class Evil:
-    def __init__(self, mark):
-        self.mark = mark
-
-    def __reduce__(self):
-        return os.mkdir, (self.mark,)
 
 
 def test_unverified_pickle_is_not_opened(folder, monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import pickle
 import struct
 import tarfile
@@ -97,3 +98,13 @@ def assert_tiny(images):
         assert (x.dtype, y.dtype) == (np.uint8, np.uint8)
         np.testing.assert_array_equal(x, expected_x)
         np.testing.assert_array_equal(y, expected_y)
+
+
+class Evil:
+    """What makes the folder ``mark`` when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (self.mark,)

@@ -10,7 +10,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from tiny_cifar import TINY, assert_tiny, trust
+from tiny_cifar import TINY, Evil, assert_tiny, trust
 
 from cifar_helpers import data
 
@@ -208,14 +208,6 @@ def test_what_never_ends_is_not_read(folder, fault, name, kind):
             file.truncate(2**40)  # takes no space
     with fault("hostile data file"):
         refused()
-
-
-class Evil:
-    def __init__(self, mark):
-        self.mark = mark
-
-    def __reduce__(self):
-        return os.mkdir, (self.mark,)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
