@@ -1,10 +1,13 @@
 """The chapters, read as files: their parameters, the modules they import, the artefacts they pass on."""
 
 import ast
+import contextlib
 import json
 import re
 from functools import cached_property
 from pathlib import Path
+
+from runner.ending import in_words
 
 PROJECT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = PROJECT / "notebooks"
@@ -30,7 +33,10 @@ class Chapter:
 
     @cached_property
     def notebook(self):
-        return json.loads(self.path.read_text(encoding="utf-8"))
+        notebook = read_whole(self.path)
+        if not _is_notebook(notebook):
+            raise damaged(self.path, "a notebook")
+        return notebook
 
     @property
     def code_cells(self):
@@ -48,7 +54,12 @@ class Chapter:
     @cached_property
     def tree(self):
         """The syntax tree of all code cells, one after the other."""
-        return ast.parse("\n".join(source(cell) for cell in self.code_cells))
+        try:
+            return ast.parse("\n".join(source(cell) for cell in self.code_cells))
+        except SyntaxError as error:
+            raise BadRequest(f"{self.name}: a code cell is not Python ({error.msg}): {(error.text or '').strip()}") from None
+        except (ValueError, RecursionError, MemoryError) as error:
+            raise BadRequest(f"{self.name}: a code cell is not Python ({error}).") from None
 
     @cached_property
     def parameters(self):
@@ -97,7 +108,10 @@ class Parameter:
         if not match:
             raise BadRequest(f"{chapter}: no `NAME = value  # meaning [contract]`: {line.strip()}")
         self.name, self.contract = match["name"], match["contract"]
-        self.default = ast.literal_eval(match["default"])
+        try:
+            self.default = ast.literal_eval(match["default"])
+        except (SyntaxError, ValueError):
+            raise BadRequest(f"{chapter}: the default is not a plain value: {line.strip()}") from None
 
     def parse(self, text):
         """Return the value that ``text`` means, or raise BadRequest with the contract."""
@@ -110,6 +124,43 @@ class Parameter:
         if text not in choices:
             raise BadRequest(f"{self.name}={text}: expected one of {', '.join(choices)}.")
         return text == "True" if isinstance(self.default, bool) else type(self.default)(text)
+
+
+def read_whole(path):
+    """What the JSON file at ``path`` holds.  Raises BadRequest if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise damaged(path, "whole") from None
+
+
+def _is_notebook(value):
+    """Whether ``value`` has what is read of a notebook here; nbformat knows all of it, but takes a second to import."""
+    try:
+        texts = [source(cell) for cell in value["cells"]]
+        lists = [tags(cell) for cell in value["cells"]]
+        lists += [cell["outputs"] for cell in value["cells"] if cell["cell_type"] == "code"]
+        return bool(texts) and all(isinstance(part, list) for part in lists) and isinstance(value["metadata"], dict)
+    except (AttributeError, KeyError, TypeError):
+        return False
+
+
+@contextlib.contextmanager
+def reading(what):
+    """Read files of the project: BadRequest, with one sentence, where they are not what this code makes of them."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OSError) as error:
+        if in_words(error):
+            raise
+        found = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BadRequest(f"{what} is damaged or missing ({found}): restore it from git.") from None
+
+
+def damaged(path, what):
+    """The error for a file that is not what it must be."""
+    name = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
+    return BadRequest(f"{name} is not {what}: restore it from git, or remove it if it is not kept there.")
 
 
 def all_chapters(base=NOTEBOOKS):

@@ -4,7 +4,7 @@ import contextlib
 import os
 
 from runner import bench, predict, publish, results, stamp, study
-from runner.chapters import BadRequest, all_chapters, chosen_chapters
+from runner.chapters import BadRequest, all_chapters, chosen_chapters, reading
 from runner.execute import Run, execute_all
 from runner.publish import only_one
 
@@ -103,10 +103,11 @@ def refresh(chosen, chapters, settings, changes):
 def check():
     """Say whether every published page is fresh."""
     chapters = all_chapters()
-    stale = {chapter.name: found for chapter in chapters if (found := stamp.problems(chapter))}
-    stale |= {name: [reason] for name, reason in study.outdated().items()}
-    if not stale and not results.readme_is_current(chapters):
-        stale["README.md"] = ["its table of results is not what the pages say"]
+    with reading("A page, a result, the lock or the README"):
+        stale = {chapter.name: found for chapter in chapters if (found := stamp.problems(chapter))}
+        stale |= {name: [reason] for name, reason in study.outdated().items()}
+        if not stale and not results.readme_is_current(chapters):
+            stale["README.md"] = ["its table of results is not what the pages say"]
     for name, found in stale.items():
         print(f"{name}: {'; '.join(found)}.")
     if stale:

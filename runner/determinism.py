@@ -17,10 +17,11 @@ import time
 import numpy as np
 
 from cifar_helpers import provenance
-from cifar_helpers.artefacts import read_json, write_json
+from cifar_helpers.artefacts import write_json
 from cifar_helpers.fast_recipe import FAST84
 from runner import publish
-from runner.chapters import PROJECT, BadRequest
+from runner.chapters import PROJECT, BadRequest, read_whole
+from runner.ending import without_traceback
 from runner.execute import machine
 from runner.publish import BUILD
 from runner.training import CHANGED, MISSING
@@ -53,7 +54,8 @@ class DeterminismStudy:
         """What is wrong with the committed result; "" if nothing is."""
         if not self.path.exists():
             return MISSING
-        return "" if read_json(self.path)["code"] == _code() else CHANGED
+        found = read_whole(self.path)
+        return "" if isinstance(found, dict) and found.get("code") == _code() else CHANGED
 
     def make(self):
         """Measure every way in a process of its own, compare, and write the result."""
@@ -155,4 +157,5 @@ def _baseline(dtype, images, labels):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches `make study` too, which says what there is to say
-    _measure(json.loads(sys.argv[1]), sys.argv[2])
+    with without_traceback():
+        _measure(json.loads(sys.argv[1]), sys.argv[2])

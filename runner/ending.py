@@ -46,7 +46,7 @@ def in_one_sentence(interrupted):
         signal.signal(number, stop)
     try:
         yield
-        sys.stdout.flush()
+        print(end="", flush=True)  # also where there is no output
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
         os._exit(128 + signal.SIGPIPE)
     except BaseException as error:
@@ -54,7 +54,7 @@ def in_one_sentence(interrupted):
             at_once()
         if sentence := str(error) if hasattr(error, "status") else in_words(error):
             with contextlib.suppress(OSError):
-                sys.stdout.flush()
+                print(end="", flush=True)
             print(sentence, file=sys.stderr, flush=True)
             os._exit(getattr(error, "status", 1))  # on a full disk, what is still to be flushed would fail as well
         raise
@@ -63,13 +63,26 @@ def in_one_sentence(interrupted):
             signal.signal(number, signal.SIG_IGN)
 
 
+@contextlib.contextmanager
+def without_traceback():
+    """Run what a process computes for another: a full disk or a protected folder ends it with one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if sentence := in_words(error):
+            sys.exit(sentence)
+        raise
+
+
 def in_words(error):
     """What a full disk or a protected folder means, in one sentence; "" for any other error."""
     if not isinstance(error, OSError):
         return ""
     name = error.filename or "what it writes"
-    if error.errno in NO_SPACE:
-        return f"There is no space left for {name} ({error.strerror}): make room and run the same command again; what was published is whole."
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
+        return "There is no folder for temporary files that may be written to: name one with the variable TMPDIR."
+    if error.errno in NO_SPACE or any(os.strerror(number) in str(error) for number in NO_SPACE):  # some libraries give the text only
+        return f"There is no space left for {name} ({os.strerror(error.errno or errno.ENOSPC)}): make room and run the same command again; what was published is whole."
     if error.errno in NOT_WRITABLE:
         return f"{name} cannot be opened ({error.strerror}): run the command in a copy of the project that you may write to."
     return ""

@@ -23,6 +23,7 @@ LIST = ROOT / "environment.yml"
 LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
+BEFORE = ROOT / ".venv.before"  # the one that is being replaced, until the new one is complete
 NEEDED = 3.5e9  # bytes that .venv takes, with a margin
 LITTLE = 5e7  # bytes that any step of the installation may need
 MARK = VENV / "complete"  # written last, so its absence means an interrupted installation
@@ -105,19 +106,62 @@ def is_current():
 def build_venv():
     """Build `.venv` from nothing: the lock with its hashes required, then the project itself; the mark last."""
     with _only_one() as lock:
+        if BEFORE.exists():  # the last make was killed while it built
+            _bring_back()
         if _venv_is_current():
             return  # another make built it while this one waited
+        _require_whole_lock()
+        _require_idle()
         python = "%d.%d" % sys.version_info[:2]
         _say(f"Building .venv with Python {python} (once; {len(locked_versions())} packages, 3 GB, one to five minutes) ...")
-        MARK.unlink(missing_ok=True)
-        _require_space()
-        # The running Python may belong to the very .venv that is replaced, if that is active: use the one beneath.
-        _step(lock, sys._base_executable, "-m", "venv", "--clear", VENV)
-        pip = (VENV_PYTHON, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
-        _step(lock, *pip, "--require-hashes", "-r", LOCK)
-        _step(lock, *pip, "--no-index", "--no-deps", "--no-build-isolation", "-e", ROOT)
-        MARK.write_text(expected_mark(), encoding="utf-8")
+        try:
+            _put_aside()
+            # The running Python may belong to the very .venv that is replaced, if that is active: use the one beneath.
+            _step(lock, sys._base_executable, "-m", "venv", "--clear", VENV)
+            pip = (VENV_PYTHON, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
+            _step(lock, *pip, "--require-hashes", "-r", LOCK)
+            _step(lock, *pip, "--no-index", "--no-deps", "--no-build-isolation", "-e", ROOT)
+            mark = MARK.with_suffix(".new")
+            mark.write_text(expected_mark(), encoding="utf-8")
+            os.replace(mark, MARK)
+        except BaseException:
+            _bring_back()
+            raise
+        shutil.rmtree(BEFORE, ignore_errors=True)
         _say(".venv is ready.")
+
+
+def _bring_back():
+    """Remove a `.venv` that is not complete; the one before takes its place again, if there is one."""
+    if not MARK.exists():
+        if VENV.exists() and not VENV.is_symlink():  # renamed first: a step that was not killed may still write into it
+            os.rename(VENV, ROOT / f".venv.{os.getpid()}")
+        if BEFORE.exists():
+            os.rename(BEFORE, VENV)
+    for folder in [BEFORE, *ROOT.glob(".venv.[0-9]*")]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_whole_lock():
+    names = {canonical(name) for name in locked_versions()}
+    if missing := [entry for entry in requirements() if canonical(entry.split()[0]) not in names]:
+        sys.exit(f"{LOCK.name} lacks {missing[0].split()[0]}, which {LIST.name} names: restore both from git, or run `make lock`.")
+
+
+def canonical(name):
+    """The name of a package in lower case with hyphens, as indexes compare them."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _require_idle():
+    """End here if chapters are being executed with the `.venv` that would be replaced."""
+    path = ROOT / "build" / "lock"  # of runner/publish.py
+    if path.exists():
+        with open(path) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                sys.exit("Chapters are being executed with the .venv that is to be replaced; wait for that to end.")
 
 
 @contextmanager
@@ -139,11 +183,18 @@ def _venv_is_current():
         return False
 
 
-def _require_space():
-    shutil.rmtree(VENV, ignore_errors=True)  # an outdated or unfinished one, whose room counts too
-    free = shutil.disk_usage(ROOT).free
+def _put_aside():
+    """Put a complete `.venv` aside, and remove one that is not; ends here where there is no room for a new one."""
+    is_whole = MARK.exists() and not VENV.is_symlink()  # a link leads to another disk, where it is built anew
+    if not is_whole:
+        MARK.unlink(missing_ok=True)
+        shutil.rmtree(VENV, ignore_errors=True)
+    free = shutil.disk_usage(VENV if VENV.exists() else ROOT).free
     if free < NEEDED:
-        sys.exit(f"There is no space left for .venv: it needs {NEEDED / 1e9} GB and {free / 1e9:.1f} GB are free; make room and run the same command again.")
+        choice = "make room, or remove the outdated .venv," if is_whole else "make room"
+        sys.exit(f"There is no space left for .venv: it needs {NEEDED / 1e9} GB and {free / 1e9:.1f} GB are free; {choice} and run the same command again.")
+    if is_whole:
+        os.rename(VENV, BEFORE)
 
 
 def _step(lock, *command):
@@ -157,7 +208,6 @@ def _step(lock, *command):
     if done.returncode:
         # ensurepip does not tell why it failed.
         if b"No space left" in done.stdout or shutil.disk_usage(ROOT).free < LITTLE:
-            shutil.rmtree(VENV, ignore_errors=True)
             sys.exit("There is no space left for .venv, or for the temporary files of its installation: make room and run the same command again.")
         sys.stderr.buffer.write(done.stdout)
         sys.exit("The installation failed for the reason above; the next make starts it afresh.")

@@ -20,7 +20,8 @@ from PIL import Image
 
 from cifar_helpers import artefacts
 from cifar_helpers.picture import BadPicture, pictures_in, read_picture
-from runner.chapters import PROJECT, BadRequest
+from runner import stamp
+from runner.chapters import PROJECT, BadRequest, all_chapters, read_whole, reading
 
 SEEN = PROJECT / "build" / "predict.png"  # what the network saw of the last picture
 AT_ONCE = 500  # pictures in memory
@@ -33,10 +34,7 @@ def main(arguments):
         return 0
     settings, paths = _parse(arguments)
     paths, errors = _expand(paths)
-    try:
-        cards = artefacts.read_json(_published("models/cards.json"))
-    except ValueError:
-        raise BadRequest("models/cards.json is damaged: restore it from git.") from None
+    cards = read_whole(_published("models/cards.json"))
     choices = [name for name, card in cards.items() if "threshold" in card]
     if settings["MODEL"] not in choices:
         raise BadRequest(f"MODEL={settings['MODEL']}: expected one of {', '.join(choices)}.")
@@ -103,9 +101,9 @@ def _expand(paths):
         try:
             found += pictures_in(path) if path.is_dir() else [path]
         except BadPicture as reason:
-            errors[path] = str(reason)
+            errors[path] = _visible(reason)
         except PermissionError:
-            errors[path] = f"{path} cannot be opened: you are not permitted to look there."
+            errors[path] = _visible(f"{path} cannot be opened: you are not permitted to look there.")
         except (OSError, ValueError):  # no possible name of a file
             found.append(path)
     return list(dict.fromkeys(found)), errors
@@ -120,7 +118,7 @@ def _answers(paths, name, card, errors):
             try:
                 pixels[path] = read_picture(path)[1]
             except BadPicture as reason:
-                errors[path] = str(reason)
+                errors[path] = _visible(reason)
         if not pixels:
             continue
         if classifier is None:  # only now: TensorFlow takes seconds to start
@@ -146,16 +144,21 @@ def _load(name, card):
 
 
 def _published(name):
-    """The path of a file that comes with the project."""
+    """The path of a file that comes with the project, as the page that wrote it says it is."""
     path = artefacts.PROJECT / name
     if not path.exists():
         raise BadRequest(f"{name} is missing: it comes with the project; restore it from git.")
+    with reading("A page"):
+        pages = [chapter.notebook["metadata"].get(stamp.KEY, {}) for chapter in all_chapters(artefacts.PROJECT / "notebooks")]
+        known = [page["writes"][name] for page in pages if name in page.get("writes", {})]
+    if known and stamp.file_digest(path) not in known:
+        raise BadRequest(f"{name} is not the file that was made with its page: restore it from git, or run `make execute`.")
     return path
 
 
 def _one(path, answer, pixels, card):
     """What to print for a single picture."""
-    lines = [f"{path}: {answer.text}", ""]
+    lines = [f"{_visible(path)}: {answer.text}", ""]
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
         lines += [_half_blocks(pixels), ""]
     lines += [f"  {name:{max(map(len, card['classes']))}} {probability:7.1%}" for name, probability in answer.likely]
@@ -166,6 +169,11 @@ def _one(path, answer, pixels, card):
         Image.fromarray(pixels).resize((256, 256), Image.Resampling.NEAREST).save(SEEN)
         lines += ["", f"What the network saw, 32 by 32 pixels: {SEEN.relative_to(PROJECT)}"]
     return "\n".join(lines)
+
+
+def _visible(text):
+    """``text`` without line ends, commands to the terminal and the like, which the name of a file may hold."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text))
 
 
 def _half_blocks(pixels):
@@ -183,7 +191,7 @@ def _table(answers):
     """What to print for several pictures."""
     header = ("picture", "answer", "most likely", "second", "third")
     rows = [
-        (str(path), answer.text, *(f"{name} {probability:.1%}" for name, probability in answer.likely))
+        (_visible(path), answer.text, *(f"{name} {probability:.1%}" for name, probability in answer.likely))
         for path, answer in answers.items()
     ]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]

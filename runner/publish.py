@@ -77,7 +77,8 @@ def together(made, checkpoints=()):
     for name, path in names.items():
         replace(path, gathering / name)
     before = {name: _digest(PROJECT / name) for name in names}
-    (gathering / BEFORE).write_text(json.dumps(before), encoding="utf-8")
+    (gathering / "before").write_text(json.dumps(before), encoding="utf-8")
+    replace(gathering / "before", gathering / BEFORE)
     os.rename(gathering, READY)
     finish()
     for folder in checkpoints:
@@ -88,11 +89,13 @@ def finish():
     """Move to their places what is ready; what somebody has edited since then stays as they left it."""
     if not READY.exists():
         return
-    if (READY / BEFORE).exists():
-        for name, digest in json.loads((READY / BEFORE).read_text(encoding="utf-8")).items():
-            if (READY / name).exists() and _digest(PROJECT / name) == digest:
-                (PROJECT / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(READY / name, PROJECT / name)
+    before = {}
+    with contextlib.suppress(FileNotFoundError, TypeError, ValueError):  # damaged since: then what was published before stays
+        before = dict(json.loads((READY / BEFORE).read_text(encoding="utf-8")))
+    for name, digest in before.items():
+        if (READY / name).exists() and _digest(PROJECT / name) == digest:
+            (PROJECT / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(READY / name, PROJECT / name)
     (READY / BEFORE).unlink(missing_ok=True)  # first: without it, what is left is only to be removed
     shutil.rmtree(READY)
 

@@ -2,8 +2,8 @@
 
 import re
 
-from cifar_helpers.artefacts import read_json, replace, write_json
-from runner.chapters import NOTEBOOKS, PROJECT, source
+from cifar_helpers.artefacts import replace, write_json
+from runner.chapters import NOTEBOOKS, PROJECT, read_whole, source
 from runner.stamp import KEY
 
 README = PROJECT / "README.md"
@@ -41,7 +41,7 @@ def published(chapters):
 
 def title(page):
     """The first heading of a page."""
-    return source(page.notebook["cells"][0]).splitlines()[0].removeprefix("# ")
+    return source(page.notebook["cells"][0]).partition("\n")[0].removeprefix("# ")
 
 
 def _minutes(page):
@@ -93,7 +93,7 @@ def record_float32(pages):
 
 
 def _float32_runs():
-    return read_json(FLOAT32) if FLOAT32.exists() else {}
+    return read_whole(FLOAT32) if FLOAT32.exists() else {}
 
 
 def readme_is_current(chapters):

@@ -6,6 +6,7 @@ replaced only by a site that is whole and gave no warning.
 """
 
 import ast
+import errno
 import functools
 import http.server
 import json
@@ -20,7 +21,7 @@ import time
 import webbrowser
 
 from runner import results
-from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, all_chapters, source, tags
+from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, all_chapters, reading, source, tags
 from runner.ending import for_children, in_one_sentence, received
 from runner.publish import BUILD, alone
 from runner.stamp import KEY
@@ -39,7 +40,8 @@ def build():
     chapters = all_chapters()
     with alone("site.lock", "The site is being made in this folder already; wait for that to end."):
         print(f"Preparing {len(chapters)} pages ...", flush=True)
-        prepare(chapters)
+        with reading("A page, a result or the README"):
+            prepare(chapters)
         print("Rendering them with Sphinx ...", flush=True)
         render()
     size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file()) / 1e6
@@ -55,7 +57,11 @@ def render():
     shutil.rmtree(SCRATCH, ignore_errors=True)
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", SOURCE, SCRATCH / "html"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    if subprocess.run(command, cwd=PROJECT, env=environment, **for_children()).returncode:
+    done = subprocess.run(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, **for_children())
+    if b"No space left" in done.stderr:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "build/site/")
+    sys.stderr.buffer.write(done.stderr)
+    if done.returncode:
         raise BadRequest("The site was not made, for the reasons above; what was in build/site/ before is as it was.")
     shutil.rmtree(SCRATCH / "html" / ".doctrees")
     for name in (".buildinfo", "objects.inv"):

@@ -10,12 +10,11 @@ Nothing here imports TensorFlow: checking takes a moment.
 
 import ast
 import hashlib
-import json
 from pathlib import Path
 
 from cifar_helpers import data
 from cifar_helpers.provenance import code_digest, digest
-from runner.chapters import PROJECT, source, tags
+from runner.chapters import PROJECT, BadRequest, read_whole, source, tags
 from runner.environment import locked_versions
 
 KEY = "tutorial"  # where a page's metadata holds the stamp
@@ -32,7 +31,10 @@ def helper_digests(tree, package=PROJECT / "cifar_helpers"):
         module = waiting.pop()
         if module not in found:
             text = (package / f"{module}.py").read_text(encoding="utf-8")
-            found[module] = code_digest(text)
+            try:
+                found[module] = code_digest(text)
+            except SyntaxError as error:
+                raise BadRequest(f"cifar_helpers/{module}.py is not Python ({error.msg}, line {error.lineno}).") from None
             waiting |= _imported(ast.parse(text), package)
     return dict(sorted(found.items()))
 
@@ -52,9 +54,9 @@ def file_digest(path):
     """SHA-256 of an artefact; of a JSON file, without its "timing" field; of a folder, {name: SHA-256 of the file}."""
     path = Path(path)
     if path.is_dir():
-        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.iterdir()}
+        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.iterdir() if file.is_file()}
     if path.suffix == ".json":
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_whole(path)
         if isinstance(value, dict):
             value.pop("timing", None)
         return digest(value)
@@ -92,6 +94,14 @@ def problems(page, root=PROJECT, profile="full"):
     stamp = page.notebook["metadata"].get(KEY)
     if not stamp:
         return ["it has not been run by `make execute`"]
+    helpers = helper_digests(page.tree)
+    try:
+        return _differences(page, stamp, helpers, root, profile)
+    except (AttributeError, KeyError, TypeError):
+        return ["its stamp is damaged"]
+
+
+def _differences(page, stamp, helpers, root, profile):
     found = []
     if stamp["profile"] != profile:
         found.append(f"it is a {stamp['profile']} page, not a {profile} one")
@@ -101,7 +111,6 @@ def problems(page, root=PROJECT, profile="full"):
         found.append("it was made from the stand-in, not from CIFAR-10")
     if stamp["code"] != page_code(page):
         found.append("a code cell was edited")
-    helpers = helper_digests(page.tree)
     found += [
         f"cifar_helpers/{module}.py was edited"
         for module in sorted(helpers.keys() | stamp["helpers"].keys())
@@ -121,7 +130,7 @@ def problems(page, root=PROJECT, profile="full"):
             now = file_digest(path)
             changed = sorted(file for file in expected if now.get(file) != expected[file])
             found += [f"{name}/{file} is not the one it was made with" for file in changed]
-        elif file_digest(path) != expected:
+        elif not _is(path, expected):
             found.append(f"{name} is not the one it was made with")
     if stamp["outputs"] != outputs_digest(page):
         found.append("an output was edited")
@@ -129,6 +138,13 @@ def problems(page, root=PROJECT, profile="full"):
         if any(source(cell) != text for cell in page.cells_tagged(tag)):
             found.append(f"its {tag} sentence was edited")
     return found
+
+
+def _is(path, expected):
+    try:
+        return file_digest(path) == expected
+    except BadRequest:
+        return False
 
 
 def newer_results(page):

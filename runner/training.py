@@ -13,9 +13,10 @@ import sys
 import time
 
 from cifar_helpers import provenance
-from cifar_helpers.artefacts import read_json, write_json
+from cifar_helpers.artefacts import write_json
 from runner import publish
-from runner.chapters import PROJECT, BadRequest, Chapter, source
+from runner.chapters import PROJECT, BadRequest, Chapter, read_whole, source
+from runner.ending import without_traceback
 from runner.environment import locked_versions
 from runner.execute import machine, make_reproducible
 from runner.publish import BUILD
@@ -42,7 +43,10 @@ class Training:
         """What is wrong with the committed result; "" if nothing is."""
         if not self.path.exists() or (self.model and not (PROJECT / self.model).exists()):
             return MISSING
-        return "" if self.is_todays(read_json(self.path)) else CHANGED
+        try:
+            return "" if self.is_todays(read_whole(self.path)) else CHANGED
+        except (AttributeError, KeyError, TypeError):
+            return CHANGED
 
     def make(self):
         """Train, score and write the result, in a new process: each run then starts alike."""
@@ -289,4 +293,5 @@ if __name__ == "__main__":  # the process of one training
     from runner.study import by_name
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches `make study` too, which says what there is to say
-    by_name(sys.argv[1]).train()
+    with without_traceback():
+        by_name(sys.argv[1]).train()

@@ -129,6 +129,17 @@ def test_testing_executes_the_chapters_first(target):
     assert planned.index("-m runner execute") < planned.index("-m pytest --nbval")
 
 
+def test_clean_leaves_what_a_run_needs(tmp_path):
+    """A run that goes on holds its lock; one that was killed left what the next command publishes."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("lock", "site.lock", "ready/page", "scratch/page", "quick/page"):
+        (tmp_path / "build" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "build" / name).touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True)
+    assert sorted(path.name for path in (tmp_path / "build").iterdir()) == ["lock", "ready", "site.lock"]
+    assert (tmp_path / "build" / "ready" / "page").exists()
+
+
 # --- the bootstrap ---
 
 
@@ -199,13 +210,15 @@ def test_venv_is_rebuilt_when_unfinished_outdated_or_moved(clone, tmp_path, monk
     assert not environment.is_current()
 
 
-def test_failed_installation_leaves_no_mark_and_shows_why(clone, tmp_path, monkeypatch, capfdbinary):
-    for name in ("ROOT", "VENV", "VENV_PYTHON", "LOCK", "MARK"):
+@pytest.mark.parametrize("mark", ["", "outdated"])
+def test_failed_installation_shows_why_and_leaves_what_was_there_before(clone, tmp_path, monkeypatch, capfdbinary, mark):
+    for name in ("ROOT", "VENV", "VENV_PYTHON", "LOCK", "MARK", "BEFORE"):
         monkeypatch.setattr(environment, name, clone / getattr(environment, name).relative_to(ROOT))
     monkeypatch.setattr(sys, "_base_executable", program(tmp_path / "bin" / "python", "echo no space; exit 1"))
     program(environment.VENV_PYTHON, "exit 1")
-    environment.MARK.write_text("outdated", encoding="utf-8")
+    if mark:
+        environment.MARK.write_text(mark, encoding="utf-8")
     with pytest.raises(SystemExit, match="the next make starts it afresh"):
         environment.build_venv()
-    assert not environment.MARK.exists()
+    assert (environment.MARK.exists() and environment.MARK.read_text(encoding="utf-8")) == (mark or False)
     assert b"no space" in capfdbinary.readouterr().err

@@ -52,6 +52,17 @@ def test_what_is_unknown_is_refused(arguments, sentence):
         predict.main(arguments)
 
 
+def test_a_name_cannot_command_the_terminal(tmp_path):
+    path, noise = tmp_path / "a\x1b[2J\n\u202eb.png", tmp_path / "c\rd.png"
+    Image.new("RGB", (40, 40)).save(path)
+    noise.write_bytes(b"noise")
+    done = run(path, noise)
+    assert done.returncode == 2
+    assert r"a\x1b[2J\n\u202eb.png: " in done.stdout and r"c\rd.png is not a picture" in done.stderr
+    assert not {"\x1b", "\r", "\u202e"} & set(done.stdout + done.stderr)
+    assert done.stderr.count("\n") == 1
+
+
 def test_one_assignment_names_one_path_or_several(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pictures(tmp_path)

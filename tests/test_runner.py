@@ -399,3 +399,108 @@ def test_a_result_that_a_page_has_read_must_stay(toy, change):
     done = toy.run("check")
     assert done.returncode == 1
     assert "results/runs/long-seed0.json is not the one it was made with" in done.stdout
+
+
+def test_a_reader_who_has_seen_enough_ends_it_quietly(toy):
+    """As `make check | head` does."""
+    process = subprocess.Popen(
+        toy.command("check"), cwd=toy.folder, env=toy.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 128 + signal.SIGPIPE
+
+
+# --- damage ---
+
+
+def cut(toy, name):
+    path = toy.path(name)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+DAMAGE = {
+    "half a page": (lambda toy: cut(toy, "notebooks/01_first.ipynb"), "notebooks/01_first.ipynb is not whole: restore it"),
+    "bytes that are no text": (
+        lambda toy: toy.path("notebooks/01_first.ipynb").write_bytes(b"\xff\xfe\x00"),
+        "notebooks/01_first.ipynb is not whole: restore it",
+    ),
+    "a list": (lambda toy: toy.path("notebooks/01_first.ipynb").write_text("[]"), "01_first.ipynb is not a notebook: restore it"),
+    "a page without outputs": (
+        lambda toy: toy.edit_page("01_first", lambda page: page["cells"][7].pop("outputs")),
+        "01_first.ipynb is not a notebook: restore it",
+    ),
+    "tags that are none": (
+        lambda toy: toy.edit_page("01_first", lambda page: page["cells"][7]["metadata"].update(tags=None)),
+        "01_first.ipynb is not a notebook: restore it",
+    ),
+    "a helper that is no Python": (
+        lambda toy: toy.edit_file("cifar_helpers/inner.py", "NOTHING = 0", "NOTHING = "),
+        "cifar_helpers/inner.py is not Python (invalid syntax, line 1).",
+    ),
+    "a cell that is no Python": (
+        lambda toy: toy.edit_cell("01_first", "value = double(START)  # the work", "%time value = 2"),
+        "01_first: a code cell is not Python (invalid syntax): %time value = 2",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["check", "execute"])
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_page_is_one_sentence(toy, kind, command):
+    damage, sentence = DAMAGE[kind]
+    damage(toy)
+    done = toy.run(command)
+    assert done.returncode == 2 and sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("change", [
+    lambda stamp: stamp.pop("data"), lambda stamp: stamp.update(reads=None), lambda stamp: stamp.update(timing="long"),
+])  # fmt: skip
+def test_a_damaged_stamp_makes_a_page_stale(toy, change):
+    toy.edit_page("02_second", lambda page: change(page["metadata"]["tutorial"]))
+    done = toy.run("check")
+    assert done.returncode == 1 and "02_second: its stamp is damaged." in done.stdout and done.stderr == ""
+
+
+MISSING = {
+    "README.md": lambda path: path.unlink(), "requirements.lock": lambda path: path.write_bytes(b"\xff"),
+    "notebooks/01_first.ipynb": lambda path: (path.unlink(), path.mkdir()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_what_check_cannot_read_is_one_sentence(toy, name):
+    MISSING[name](toy.path(name))
+    done = toy.run("check")
+    assert done.returncode == 2 and done.stdout == ""
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1 and "restore it from git" in done.stderr
+
+
+def test_what_else_lies_in_the_folders_is_no_obstacle(toy):
+    """As the folders that JupyterLab makes when a file in them is saved."""
+    for folder in ("results/runs", "notebooks"):
+        toy.path(f"{folder}/.ipynb_checkpoints").mkdir()
+    toy.edit_page("01_first", lambda page: page["cells"][3].update(source=""))
+    assert toy.run("check").returncode in (0, 1)
+    assert toy.run("check").stderr == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"0", b"{"])
+def test_a_publication_that_was_damaged_leaves_what_was_published(toy, content):
+    before = toy.published()
+    toy.path("build/ready/notebooks").mkdir(parents=True)
+    toy.path("build/ready/notebooks/01_first.ipynb").write_text("new")
+    toy.path("build/ready/before.json").write_bytes(content)
+    done = toy.run("check")
+    assert done.returncode == 0 and done.stderr == ""
+    assert toy.published() == before and not toy.path("build/ready").exists()
+
+
+def test_refresh_makes_a_damaged_artefact_anew(toy):
+    before = toy.published()
+    toy.path("results/value.json").write_text("{")
+    assert "results/value.json is not the one it was made with" in toy.run("check").stdout
+    assert toy.run("refresh").returncode == 0
+    assert toy.published()["results/value.json"] == before["results/value.json"]

@@ -196,6 +196,17 @@ def test_missing_and_changed_results_are_told_apart(tmp_path, monkeypatch):
     assert study.outdated() == {"fast94-seed0.json": "its recipe has changed since"}
 
 
+def test_a_damaged_result_is_one_sentence_and_one_that_makes_no_sense_is_made_anew(tmp_path):
+    one = FastTraining("fast94", FAST94, 0)
+    one.path = tmp_path / "fast94-seed0.json"
+    one.path.write_text('{"code":')
+    with pytest.raises(BadRequest, match="fast94-seed0.json is not whole: restore it from git"):
+        one.problem()
+    for content in ("[]", "{}", "0"):
+        one.path.write_text(content)
+        assert one.problem() == "its recipe has changed since"
+
+
 def test_names_are_unique_and_an_unknown_one_is_refused():
     names = [one.name for one in study.STUDIES]
     assert len(set(names)) == len(names)

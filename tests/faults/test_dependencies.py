@@ -1,8 +1,10 @@
 """The environment comes from the hashed lock alone: one wrong hash, and nothing of it is installed."""
 
 import base64
+import fcntl
 import hashlib
 import importlib.metadata
+import re
 import shutil
 import subprocess
 import sys
@@ -22,8 +24,11 @@ def clone(tmp_path, monkeypatch):
     folder, wheels = tmp_path / "clone", tmp_path / "wheels"
     (folder / "runner").mkdir(parents=True)
     wheels.mkdir()
-    for name in ("environment.yml", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py"):
+    for name in ("pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py"):
         shutil.copy(ROOT / name, folder / name)
+    path = folder / "runner/environment.py"  # without the project itself, which needs setuptools
+    path.write_text(re.sub(r".*\"-e\", ROOT\)\n", "", path.read_text(encoding="utf-8")), encoding="utf-8")
+    (folder / "environment.yml").write_text("dependencies:\n  - pip:\n      - tiny_package >=1\n", encoding="utf-8")
     wheel = wheels / "tiny_package-1.0-py3-none-any.whl"
     files = {
         "tiny_package.py": b"",
@@ -45,8 +50,8 @@ def clone(tmp_path, monkeypatch):
     return folder, hashlib.sha256(wheel.read_bytes()).hexdigest()
 
 
-def bootstrap(folder, *hashes):
-    lock = "tiny-package==1.0" + "".join(f" \\\n    --hash=sha256:{digest}" for digest in hashes) + "\n"
+def bootstrap(folder, *hashes, package="tiny-package"):
+    lock = f"{package}==1.0" + "".join(f" \\\n    --hash=sha256:{digest}" for digest in hashes) + "\n"
     (folder / "requirements.lock").write_text(lock, encoding="utf-8")
     done = subprocess.run(["sh", folder / "runner/bootstrap.sh"], capture_output=True, text=True, timeout=300)
     installed = list((folder / ".venv").glob("lib/*/site-packages/tiny_package.py"))
@@ -65,8 +70,55 @@ def test_a_tampered_hash_stops_the_installation(clone, fault, kind):
         assert "hash" in done.stderr.lower()
 
 
-def test_the_right_hash_is_installed(clone):
-    assert bootstrap(clone[0], clone[1])[1], "a lock that nothing can satisfy proves nothing"
+def test_the_right_hash_is_installed_and_no_later_lock_takes_that_away(clone, fault):
+    folder, right = clone
+    assert bootstrap(folder, right)[1], "a lock that nothing can satisfy proves nothing"
+    with fault("tampered lock"):
+        done, is_installed = bootstrap(folder, "ab" * 32)
+        assert done.returncode != 0 and is_installed
+        done, is_installed = bootstrap(folder, right)
+        assert done.returncode == 0 and is_installed and "Building" not in done.stderr
+    with fault("tampered lock"):
+        done, is_installed = bootstrap(folder, right, package="other-package")
+        assert done.stderr.startswith("requirements.lock lacks tiny_package, which environment.yml names: ")
+        assert done.returncode != 0 and is_installed
+    with fault("two at once"):
+        (folder / "build").mkdir()
+        with open(folder / "build" / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done, is_installed = bootstrap(folder, "ab" * 32)
+        assert done.stderr.startswith("Chapters are being executed with the .venv that is to be replaced")
+        assert done.returncode != 0 and is_installed
+
+
+@pytest.fixture
+def whole_venv(tmp_path, monkeypatch):
+    """A complete environment, or so it looks, outside the project."""
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    for name, path in {"VENV": ".venv", "BEFORE": ".venv.before", "MARK": ".venv/complete"}.items():
+        monkeypatch.setattr(environment, name, tmp_path / path)
+    environment.VENV.mkdir()
+    environment.MARK.write_text("whole")
+    return tmp_path
+
+
+def test_a_make_that_was_killed_while_it_built_leaves_the_environment_before_it(whole_venv, fault):
+    with fault("kill, while .venv is built"):
+        environment._put_aside()
+        assert environment.BEFORE.exists() and not environment.VENV.exists()
+        (environment.VENV / "lib").mkdir(parents=True)  # what a killed make, or a step that outlived it, has left
+        environment._bring_back()
+        assert [path.name for path in whole_venv.iterdir()] == [".venv"]
+        assert environment.MARK.read_text() == "whole"
+
+
+def test_without_room_for_another_the_working_environment_stays(whole_venv, monkeypatch, fault):
+    monkeypatch.setattr(environment, "NEEDED", 9e15)
+    with fault("no room for the environment"):
+        with pytest.raises(SystemExit, match="make room, or remove the outdated .venv, and run"):
+            environment._put_aside()
+        environment._bring_back()
+        assert environment.MARK.read_text() == "whole"
 
 
 @pytest.mark.skipif(not environment.is_current(), reason="not run in the .venv that make builds")

@@ -11,7 +11,7 @@ import zipfile
 import keras
 import pytest
 
-from cifar_helpers import artefacts
+from cifar_helpers import artefacts, classifier
 from cifar_helpers.classifier import DamagedModel, load_classifier
 from runner.chapters import PROJECT, BadRequest
 from runner.predict import _load
@@ -39,7 +39,7 @@ def test_a_damaged_model_is_one_sentence_and_is_not_loaded(fault, rng, monkeypat
             "truncated": whole[:place], "longer": whole + b"!", "empty": b"",
             "swapped": (PROJECT / "models" / "fast94_twin.keras").read_bytes(),
         }[kind])  # fmt: skip
-        with fault("damaged model"), pytest.raises(BadRequest, match=r"^\S+ is not the file .*: restore models/ from git\.$"):
+        with fault("damaged model"), pytest.raises(BadRequest, match=r"^\S+ is not the file .*: restore (models/|it) from git, or .*\.$"):
             _load(name, CARDS[name])
 
 
@@ -132,6 +132,23 @@ def test_a_model_with_other_members_is_refused(fault, tmp_path, name):
         refused(path)
 
 
+@pytest.mark.parametrize("config", ["0", "null", "[]", "{}", '"Sequential"', '{"class_name": "Functional"}', "[" * 100_000, "\ud800"])
+def test_a_model_whose_configuration_is_no_network_is_refused(fault, tmp_path, config):
+    path = tmp_path / "evil.keras"
+    rewrite(path, {"config.json": config.encode(errors="surrogatepass")})
+    with fault("model that carries code"):
+        refused(path)
+
+
+def test_what_was_verified_is_what_gets_loaded(fault, monkeypatch, tmp_path):
+    path = tmp_path / "baseline.keras"
+    shutil.copy(PROJECT / "models" / path.name, path)
+    is_plain = classifier._is_plain
+    monkeypatch.setattr(classifier, "_is_plain", lambda content: (path.write_bytes(b"another"), is_plain(content))[1])
+    with fault("model exchanged while it is loaded"):
+        assert load_classifier(path, CARDS["baseline"]).model.count_params() == 552_874
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04.", b"\x89HDF\r\n\x1a\n"])
 def test_what_is_no_model_is_refused(fault, tmp_path, content):
     path = tmp_path / "evil.keras"
@@ -142,15 +159,24 @@ def test_what_is_no_model_is_refused(fault, tmp_path, content):
 
 def test_predict_refuses_a_damaged_network_or_card_in_one_sentence(tmp_path, fault):
     """As a reader meets it: the command itself, in a copy of the project."""
-    for name in ("runner", "cifar_helpers", "models"):
+    for name in ("runner", "cifar_helpers", "models", "notebooks"):
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("models/fast94.keras", "models/cards.json"):
+    cards = (tmp_path / "models" / "cards.json").read_bytes()
+    page = next((tmp_path / "notebooks").glob("06_*.ipynb"))
+    damaged = {
+        "models/fast94.keras": (tmp_path / "models" / "baseline.keras").read_bytes(),
+        "models/cards.json": cards.replace(b'"threshold": 0.', b'"threshold": 0.0', 1),  # whole, but not chapter 7's
+        f"notebooks/{page.name}": page.read_bytes()[:-9],
+    }
+    assert damaged["models/cards.json"] != cards
+    for name, content in damaged.items():
+        whole = (tmp_path / name).read_bytes()
         with fault("damaged model, make predict"):
-            with open(tmp_path / name, "ab") as file:
-                file.write(b"x")
+            (tmp_path / name).write_bytes(content)
             done = subprocess.run(
                 [sys.executable, "-m", "runner", "predict", str(PROJECT / "docs" / "predictions.png")],
                 cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True,
             )  # fmt: skip
             assert done.returncode == 2 and done.stdout == ""
             assert done.stderr.count("\n") == 1 and "restore" in done.stderr
+            (tmp_path / name).write_bytes(whole)

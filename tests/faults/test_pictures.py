@@ -1,9 +1,9 @@
 """Thousands of damaged and hostile pictures: each is read or refused in one sentence, in bounded time and memory."""
 
+import contextlib
 import io
 import json
 import os
-import resource
 import struct
 import time
 import zlib
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifar_helpers.picture import BadPicture, read_picture
+from cifar_helpers.picture import MOST_PIXELS, BadPicture, read_picture
 from runner import predict
 
 FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"]
@@ -71,29 +71,33 @@ def read(path):
     assert time.monotonic() - started < SECONDS
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def little_memory():
-    """Let the test use no more memory than MEMORY above what its process has."""
-    if not os.path.exists("/proc/self/statm"):
+    """Let the block use no more memory than MEMORY above what its process has."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")  # the most that it has ever used counts from here
+    except OSError:
         pytest.skip("there is no /proc here to measure memory with")
-    unit = 1024
 
-    def peak():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    def used(kind):
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(f"{kind}:"))
 
-    before = peak()
+    before = used("VmRSS")
     yield
-    assert peak() - before < MEMORY
+    assert used("VmHWM") - before < MEMORY
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_mutated_pictures(fault, rng, tmp_path, little_memory, capfd, kind):
+def test_mutated_pictures(fault, rng, tmp_path, capfd, kind):
     files = seeds(kind)
     path = tmp_path / f"picture.{kind.lower()}"
-    for number in range(EACH):
-        path.write_bytes(mutated(files[number % len(files)], rng))
-        with fault("mutated picture"):
-            read(path)
+    with little_memory():
+        for number in range(EACH):
+            path.write_bytes(mutated(files[number % len(files)], rng))
+            with fault("mutated picture"):
+                read(path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -114,7 +118,94 @@ BOMBS = {
 }  # fmt: skip
 
 
-def test_bombs_and_strange_files_one_process_answers_for_all(fault, tmp_path, little_memory, capsys):
+# Formats whose decoders need the most memory for a pixel, each with a mode and what to save it with.
+GREATEST = {
+    "webp": ("RGBA", {"lossless": True, "method": 0}), "jpg": ("RGB", {"progressive": True}),
+    "png": ("I;16", {}), "tif": ("F", {"compression": "tiff_deflate"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", GREATEST)
+def test_the_greatest_picture_that_is_read_needs_little_memory(fault, tmp_path, ending):
+    mode, options = GREATEST[ending]
+    side, path = int(MOST_PIXELS**0.5), tmp_path / f"picture.{ending}"
+    Image.new(mode, (side, side)).save(path, **options)
+    with fault("huge picture"), little_memory():
+        assert read_picture(path)[1].shape == (32, 32, 3)
+
+
+def rle_bmp(side):
+    """A BMP file each of whose pixels is a run of its own."""
+    body = (b"\x01\x05" * side + b"\0\0") * side
+    sizes = (1078 + len(body), 0, 1078, 40, side, side, 1, 8, 1, len(body), 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IIIIiiHHIIiiII", *sizes) + bytes(1024) + body
+
+
+def jpeg_of_many_scans(side):
+    """A progressive JPEG file whose last pass over all pixels is repeated, which costs few bytes and much time."""
+    Image.new("RGB", (side, side)).save(buffer := io.BytesIO(), "JPEG", progressive=True)
+    *before, last = buffer.getvalue()[:-2].split(b"\xff\xda")
+    return b"\xff\xda".join([*before, *[last] * 2000]) + b"\xff\xd9"
+
+
+SLOW = {
+    "bmp": lambda: rle_bmp(4000), "jpg": lambda: jpeg_of_many_scans(3000),
+    "ppm": lambda: b"P6 4000 4000 100\n" + bytes(3 * 4000**2), "plain.ppm": lambda: b"P3 3000 3000 255\n" + b"1 " * 3 * 3000**2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_picture_that_takes_too_long_is_refused(fault, monkeypatch, tmp_path, name):
+    monkeypatch.setattr("cifar_helpers.picture.SECONDS", 0.5)
+    path = tmp_path / f"slow.{name}"
+    path.write_bytes(SLOW[name]())
+    started = time.monotonic()
+    with fault("slow picture"):
+        with pytest.raises(BadPicture, match="takes more than 0.5 seconds to unpack: make a smaller copy of it.$"):
+            read_picture(path)
+        assert time.monotonic() - started < SECONDS
+
+
+def tiles(width, side, count, depth=1):
+    """A TIFF file of that width and one row, in tiles of that side and height that are all the same few bytes."""
+    packed = zlib.compress(bytes(8 * side))
+    tags = {256: width, 257: 1, 258: 8, 259: 8, 262: 1, 277: 1, 322: side // depth, 323: side, 324: 134, 325: len(packed)}
+    places = struct.pack(f"<{count}I", *[134 + 8 * count] * count) + struct.pack(f"<{count}I", *[len(packed)] * count)
+    if count > 1:
+        tags[325] = 134 + 4 * count
+    numbers = {324: count, 325: count}
+    entries = b"".join(struct.pack("<HHII", tag, 4, numbers.get(tag, 1), value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + (places if count > 1 else b"") + packed
+
+
+@pytest.mark.parametrize("content", [tiles(100, 40_000, 1), tiles(4800, 500_000, 300, depth=31_250)], ids=["huge", "many and high"])
+def test_a_small_picture_in_huge_tiles_is_refused(fault, tmp_path, content):
+    """Its decoder would take 1.6 GB, or unpack 2.4 thousand million pixels in one go, where no signal reaches it."""
+    (tmp_path / "tiles.tif").write_bytes(content)
+    with fault("huge picture"), little_memory(), pytest.raises(BadPicture, match="more than 50,000,000 pixels"):
+        read_picture(tmp_path / "tiles.tif")
+
+
+def test_a_picture_stays_what_it_was_when_its_file_changes(fault, tmp_path):
+    """Pillow maps some files into memory, where a shorter one would end the process."""
+    Image.new("RGBA", (600, 600), "red").save(tmp_path / "mapped.tif")
+    with fault("picture that changes"):
+        picture, _ = read_picture(tmp_path / "mapped.tif")
+        (tmp_path / "mapped.tif").write_bytes(b"")
+        assert (np.asarray(picture) == (255, 0, 0, 255)).all()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_huge_file_is_refused_before_it_is_read(fault, tmp_path, kind):
+    path = tmp_path / f"sparse.{kind.lower()}"
+    path.write_bytes(seeds(kind)[0])
+    os.truncate(path, 3 * 2**30)  # takes no room on the disk
+    with fault("huge picture"), little_memory():
+        with pytest.raises(BadPicture, match="has more than 100,000,000 bytes: make a smaller copy of it.$"):
+            read_picture(path)
+
+
+def test_bombs_and_strange_files_one_process_answers_for_all(fault, tmp_path, capsys):
     """Everything at once, with a whole picture among it: that one is answered for, each other gets its sentence."""
     strange = []
     for name, content in BOMBS.items():
@@ -134,7 +225,7 @@ def test_bombs_and_strange_files_one_process_answers_for_all(fault, tmp_path, li
     Image.new("RGB", (40, 40), "red").save(tmp_path / "whole.png")
     paths = [*map(str, strange), "/dev/zero", "/dev/stdin", not_utf8, "n" * 5000, str(tmp_path / "whole.png")]
     started = time.monotonic()
-    with fault("hostile picture", len(paths) - 1):
+    with fault("hostile picture", len(paths) - 1), little_memory():
         status = predict.main(["--json", *paths])
         found = json.loads(capsys.readouterr().out)
         assert status == 2 and time.monotonic() - started < 60

@@ -71,6 +71,93 @@ def test_a_limit_for_files_stops_publishing_before_any_file_is_replaced(tmp_path
         assert {toy.path(name).read_text()[:6] for name in NAMES} == {"    0\n"}
 
 
+STUDY = """
+import h5py, numpy, os, sys
+from runner import training
+from runner.publish import BUILD, only_one
+
+
+class Large(training.Training):
+    def train(self):
+        BUILD.mkdir(exist_ok=True)
+        if os.environ["HOW"] == "plain":
+            (BUILD / "new.keras").write_bytes(bytes(4_000_000))
+        else:
+            with h5py.File(BUILD / "new.h5", "w") as file:
+                file["weights"] = numpy.zeros(1_000_000)
+
+
+def by_name(name):
+    return Large("large", 0, "fast")
+
+
+def outdated():
+    return {}
+
+
+def run(pattern):
+    with only_one():
+        by_name("").make()
+"""
+
+
+@pytest.mark.parametrize("how", ["plain", "hdf5"])
+def test_a_full_disk_stops_a_study_without_a_traceback(tmp_path, fault, how):
+    toy = Toy.build(tmp_path / "project")
+    toy.path("runner/study.py").write_text(STUDY)
+    before = toy.published()
+    with fault("disk full, make study"):
+        done = subprocess.run(
+            toy.command("study"), cwd=toy.folder, env=toy.environment(HOW=how), capture_output=True, text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
+        )  # fmt: skip
+        reason, what_next = done.stderr.splitlines()
+        assert done.returncode == 2 and reason.startswith("There is no space left for ")
+        assert what_next == "large-seed0 stopped before its end; `make study` goes on with it."
+        assert toy.published() == before
+
+
+@pytest.mark.parametrize("room", [0, 600_000])
+def test_a_full_disk_stops_the_site_and_leaves_the_one_before(small, fault, room):
+    """room: what is left for the copies that Sphinx reads, or for what it writes."""
+    toy = Toy.build(small / "project")
+    shutil.copytree(PROJECT / "docs", toy.path("docs"), ignore=shutil.ignore_patterns("__pycache__"))
+    site = toy.path("build/site/index.html")
+    site.parent.mkdir(parents=True)
+    site.write_text("before")
+    # Everything but Sphinx's own work, which needs a whole project.
+    toy.edit_file("runner/site.py", "        prepare(chapters)\n", "        shutil.rmtree(SOURCE, ignore_errors=True)\n        shutil.copytree(DOCS, SOURCE)\n")
+    toy.edit_file("runner/site.py", '"-m", "sphinx", "-W"', '"-c", "import os, sys; os.makedirs(os.path.dirname(sys.argv[-1])); open(sys.argv[-1], \'wb\').write(bytes(10**7))", "-W"')
+    (small / "filler").write_bytes(b"x" * max(shutil.disk_usage(small).free - room, 0))
+    with fault("disk full, make site"):
+        done = subprocess.run(
+            [sys.executable, "-m", "runner.site", "site"], cwd=toy.folder, capture_output=True, text=True,
+            env=toy.environment(PYTHONDONTWRITEBYTECODE="1"),
+        )  # fmt: skip
+        assert done.returncode == 1, done.stderr
+        assert is_one_sentence(done.stderr) and done.stderr.startswith("There is no space left for ")
+        assert site.read_text() == "before"
+
+
+# --- no place for temporary files ---
+
+
+def test_no_folder_for_temporary_files_is_one_sentence(fault):
+    script = """
+import sys, tempfile
+from runner.ending import in_one_sentence
+tempfile._candidate_tempdir_list = lambda: ["/proc/nowhere"]
+with in_one_sentence("Interrupted."):
+    from runner.commands import main
+    sys.exit(main("predict", "docs/predictions.png"))
+"""
+    with fault("no folder for temporary files"):
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert is_one_sentence(done.stderr) and "name one with the variable TMPDIR" in done.stderr
+
+
 # --- no permission ---
 
 

@@ -1,0 +1,88 @@
+"""Limits end what hangs or wants all memory, let everything else through, and leave nothing behind."""
+
+import resource
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from cifar_helpers.limits import OverTime, memory_limit, time_limit
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays():
+    before, room = signal.getsignal(signal.SIGALRM), resource.getrlimit(resource.RLIMIT_AS)
+    yield
+    assert resource.getrlimit(resource.RLIMIT_AS) == room
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_what_hangs_in_a_system_call_is_ended():
+    started = time.monotonic()
+    with pytest.raises(OverTime), time_limit(0.1):
+        time.sleep(30)
+    assert time.monotonic() - started < 5
+
+
+def test_what_is_quick_goes_through():
+    with time_limit(30):
+        value = 1
+    assert value == 1
+
+
+def test_an_error_in_the_block_stays_what_it_is():
+    with pytest.raises(ValueError, match="its own"), time_limit(30):
+        raise ValueError("its own")
+
+
+def test_the_time_can_start_anew():
+    with time_limit(0.4) as start_anew:
+        for _ in range(6):
+            time.sleep(0.1)
+            start_anew()
+
+
+def test_a_timer_that_was_set_before_is_set_again():
+    signal.setitimer(signal.ITIMER_REAL, 100, 7)
+    with time_limit(30):
+        pass
+    assert signal.setitimer(signal.ITIMER_REAL, 0) == (pytest.approx(100, abs=5), 7)
+
+
+def test_an_alarm_at_the_very_end_leaves_nothing_behind():
+    for number in range(300):
+        try:
+            with memory_limit(10**9), time_limit(0.0001):
+                sum(range(number * 10))
+        except OverTime:
+            pass
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_in_another_thread_there_is_no_limit():
+    ended = []
+
+    def work():
+        with time_limit(0.05) as start_anew:
+            start_anew()
+            time.sleep(0.2)
+        ended.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert ended
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux limits what a process may take.")
+def test_what_wants_all_memory_is_ended():
+    with pytest.raises(MemoryError), memory_limit(10**8):
+        bytearray(2 * 10**8)
+
+
+def test_what_wants_less_goes_through():
+    with memory_limit(3 * 10**8):
+        assert len(bytearray(10**8)) == 10**8
