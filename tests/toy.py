@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,28 @@ def double(value):
 PARAMETERS = """
 DATA = "cifar10"  # which images [cifar10 | stand-in]
 LIMIT = 0  # how many [0..50000]
+"""
+
+STUDY = """
+from runner import publish, training
+
+
+class One(training.Training):
+    def train(self):
+TRAIN
+
+
+def by_name(name):
+    return One("one", 0, "fast")
+
+
+def outdated():
+    return {}
+
+
+def run(pattern):
+    with publish.only_one():
+        by_name("").make()
 """
 
 CHAPTERS = {
@@ -107,6 +130,10 @@ class Toy:
     def copy(self, folder):
         shutil.copytree(self.folder, folder)
         return Toy(folder)
+
+    def give_study(self, train):
+        """Let `make study` run one training: the lines ``train``."""
+        self.path("runner/study.py").write_text(STUDY.replace("TRAIN", textwrap.indent(train.strip(), " " * 8)))
 
     def environment(self, **extra):
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("TUTORIAL_", "CIFAR10_DIR"))}

@@ -204,37 +204,18 @@ def test_execute_killed_at_any_moment_leaves_each_file_old_or_new_and_no_process
     assert toy.run("check").returncode == 0
 
 
-STUDY = '''
-import os, sys, time
-from runner import training
-from runner.publish import only_one
-
-
-class Endless(training.Training):
-    def train(self):
-        print("training", os.getpid(), flush=True)
-        time.sleep(600)
-
-
-def by_name(name):
-    return Endless("endless", 0, "fast")
-
-
-def outdated():
-    return {}
-
-
-def run(pattern):
-    with only_one():
-        by_name("").make()
-'''
+ENDLESS = """
+import os, time
+print("training", os.getpid(), flush=True)
+time.sleep(600)
+"""
 
 
 @needs_proc
 @pytest.mark.parametrize("number", [*SIGNALS, signal.SIGHUP])
 def test_study_takes_its_training_with_it(tmp_path, fault, number):
     toy = Toy.build(tmp_path / "project")
-    toy.path("runner/study.py").write_text(STUDY)
+    toy.give_study(ENDLESS)
     process = started(toy.command("study"), toy.folder)
     assert process.stdout.readline().startswith("training ")
     with fault("kill, make study"):
@@ -250,7 +231,7 @@ def test_study_takes_its_training_with_it(tmp_path, fault, number):
 def test_a_second_run_is_refused_while_a_killed_runs_training_lives(tmp_path, fault):
     """Where a training outlives its runner, as it may on other systems, nobody writes into its files."""
     toy = Toy.build(tmp_path / "project")
-    toy.path("runner/study.py").write_text(STUDY)
+    toy.give_study(ENDLESS)
     toy.edit_file("runner/ending.py", "if libc:", "if False:")
     process = started(toy.command("study"), toy.folder)
     training = int(process.stdout.readline().split()[1])

@@ -71,49 +71,29 @@ def test_a_limit_for_files_stops_publishing_before_any_file_is_replaced(tmp_path
         assert {toy.path(name).read_text()[:6] for name in NAMES} == {"    0\n"}
 
 
-STUDY = """
-import h5py, numpy, os, sys
-from runner import training
-from runner.publish import BUILD, only_one
-
-
-class Large(training.Training):
-    def train(self):
-        BUILD.mkdir(exist_ok=True)
-        if os.environ["HOW"] == "plain":
-            (BUILD / "new.keras").write_bytes(bytes(4_000_000))
-        else:
-            with h5py.File(BUILD / "new.h5", "w") as file:
-                file["weights"] = numpy.zeros(1_000_000)
-
-
-def by_name(name):
-    return Large("large", 0, "fast")
-
-
-def outdated():
-    return {}
-
-
-def run(pattern):
-    with only_one():
-        by_name("").make()
-"""
+LARGE = {
+    "plain": "publish.BUILD.joinpath('new.keras').write_bytes(bytes(4_000_000))",
+    "hdf5": """
+import h5py, numpy
+with h5py.File(publish.BUILD / "new.h5", "w") as file:
+    file["weights"] = numpy.zeros(1_000_000)
+""",
+}
 
 
 @pytest.mark.parametrize("how", ["plain", "hdf5"])
 def test_a_full_disk_stops_a_study_without_a_traceback(tmp_path, fault, how):
     toy = Toy.build(tmp_path / "project")
-    toy.path("runner/study.py").write_text(STUDY)
+    toy.give_study(LARGE[how])
     before = toy.published()
     with fault("disk full, make study"):
         done = subprocess.run(
-            toy.command("study"), cwd=toy.folder, env=toy.environment(HOW=how), capture_output=True, text=True,
+            toy.command("study"), cwd=toy.folder, env=toy.environment(), capture_output=True, text=True,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
         )  # fmt: skip
         reason, what_next = done.stderr.splitlines()
         assert done.returncode == 2 and reason.startswith("There is no space left for ")
-        assert what_next == "large-seed0 stopped before its end; `make study` goes on with it."
+        assert what_next == "one-seed0 stopped before its end; `make study` goes on with it."
         assert toy.published() == before
 
 
