@@ -8,6 +8,7 @@ Paths may also follow as they are: python -m runner predict --json a.png "with b
 """
 
 import contextlib
+import functools
 import glob
 import json
 import os
@@ -149,11 +150,15 @@ def _published(name):
     if not path.exists():
         raise BadRequest(f"{name} is missing: it comes with the project; restore it from git.")
     with reading("A page"):
-        pages = [chapter.notebook["metadata"].get(stamp.KEY, {}) for chapter in all_chapters(artefacts.PROJECT / "notebooks")]
-        known = [page["writes"][name] for page in pages if name in page.get("writes", {})]
+        known = [page["writes"][name] for page in _stamps(artefacts.PROJECT) if name in page.get("writes", {})]
     if known and stamp.file_digest(path) not in known:
         raise BadRequest(f"{name} is not the file that was made with its page: restore it from git, or run `make execute`.")
     return path
+
+
+@functools.cache
+def _stamps(project):
+    return [chapter.notebook["metadata"].get(stamp.KEY, {}) for chapter in all_chapters(project / "notebooks")]
 
 
 def _one(path, answer, pixels, card):
