@@ -9,6 +9,7 @@ interrupted ends with the same weights, to the last bit, as one that was not.
 import hashlib
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import tensorflow
 
 from cifar_helpers.artefacts import PROJECT, discard, read_json, replace, write_json
 from cifar_helpers.page import is_live
+from cifar_helpers.provenance import digest
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -44,13 +46,30 @@ class Checkpoint(keras.callbacks.Callback):
         self.epochs, self.seconds, self.restored = [], [], 0
         self._draws = {}  # number of finished epochs: random states after them
 
+    def place(self, model):
+        """Return the folder for the training of ``model``: one that is built or compiled otherwise has another."""
+        return self.folder.with_name(self.folder.name + _network(model)[:8])
+
     def restore(self, model):
-        """Return the model to train: ``model``, or its copy from the last finished epoch."""
+        """Return the model to train: ``model``, or its copy from the last finished epoch.
+
+        What a damaged disk made unreadable counts as not there: training then begins anew, and says so.
+        """
+        self.folder = self.place(model)
         saved = sorted(self.folder.glob("epoch-*.keras"))
         if saved:
-            model = keras.models.load_model(saved[-1])
-            self.restored = int(saved[-1].stem.removeprefix("epoch-"))
-            history = read_json(self.folder / "history.json")
+            try:
+                history = read_json(self.folder / "history.json")
+                if history.pop("digest") != digest(history):
+                    raise ValueError
+                copy = keras.models.load_model(saved[-1])
+            except Exception as error:  # what a damaged file raises is anything
+                if isinstance(error, MemoryError) or getattr(error, "errno", None):  # the file may be whole
+                    raise
+                print(f"{self.folder.name} cannot be read: the training begins anew.", file=sys.__stderr__, flush=True)
+                discard(self.folder)
+                return model
+            model, self.restored = copy, int(saved[-1].stem.removeprefix("epoch-"))
             self.epochs = history["epochs"][: self.restored]
             self.seconds = history["seconds"][: self.restored]
             # Under the model's own number: the history may be one epoch ahead of it.
@@ -89,9 +108,10 @@ class Checkpoint(keras.callbacks.Callback):
         states = [keras.ops.convert_to_numpy(state).tolist() for state in _random_states(self.model)]
         self._draws = {str(done - 1): self._draws.get(str(done - 1)), str(done): states}
         kept = {"epochs": self.epochs, "seconds": self.seconds, "draws": self._draws}
-        write_json(history.with_suffix(".new"), kept)
-        replace(history.with_suffix(".new"), history)
-        scratch = self.folder / "new.keras"
+        kept["digest"] = digest(kept)
+        scratch = self.folder / f"new-{os.getpid()}.keras"  # two may train the same
+        write_json(scratch.with_suffix(".json"), kept)
+        replace(scratch.with_suffix(".json"), history)
         self.model.save(scratch)
         replace(scratch, self.folder / f"epoch-{done:04}.keras")
         (self.folder / f"epoch-{done - 1:04}.keras").unlink(missing_ok=True)
@@ -119,6 +139,20 @@ def finish(folder, seconds):
         discard(folder)
 
 
+def _network(model):
+    """Digest of a model's layers, optimiser and loss; the names and addresses in it differ each time a cell runs."""
+    numbers = {layer.name: number for number, layer in enumerate([model, *model.layers])}
+
+    def plain(value):
+        if isinstance(value, list):
+            return [plain(part) for part in value]
+        if isinstance(value, dict) and value.get("class_name") != "DTypePolicy":  # whose name is what it does
+            return {key: plain(part) for key, part in value.items() if key not in ("name", "shared_object_id")}
+        return numbers.get(value, value) if isinstance(value, str) else value
+
+    return digest(plain(json.loads(model.to_json())))
+
+
 def _random_states(model):
     """The variables that dropout layers take their next draws from."""
     return [layer.seed_generator.state for layer in model.layers if hasattr(layer, "seed_generator")]
@@ -132,4 +166,4 @@ def _digest(recipe):
         "helpers": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
         "versions": [tensorflow.__version__, keras.__version__, numpy.__version__],
     }
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+    return digest(state)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from cifar_helpers import stand_in
+from cifar_helpers.limits import OverTime, time_limit
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -367,13 +368,14 @@ def _parse_verified(layout, name, content, path):
         )
     try:
         pixels, labels = layout.parse(content)
+        # The files keep the three colour planes one after the other; Keras wants the colours of a pixel together.
+        images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+        labels = labels.reshape(len(images), 1)
     except pickle.UnpicklingError as error:
         raise DataDamaged(f"{path} holds more than NumPy arrays ({error}) and was not loaded; {WAYS_BACK}.") from None
     except Exception:  # what a pickle that makes no sense raises is anything
         raise DataDamaged(f"{path} does not hold images and labels; {WAYS_BACK}.") from None
-    # The files keep the three colour planes one after the other; Keras wants the colours of a pixel together.
-    images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-    return images, labels.reshape(-1, 1)
+    return images, labels
 
 
 def _assemble(batches):
@@ -430,45 +432,64 @@ def _download():
 
 
 def _fetch_with_bar(url, output_file, _):
-    """Download `url` to `output_file`, as bytes that nobody unpacked, and show the progress."""
+    """Download `url` to `output_file`, as bytes that nobody unpacked, and show the progress.
+
+    The pace counts from the first address to the last byte, so a server can hold nobody up: not with headers that
+    never end, nor with what may follow a file.
+    """
     import requests
     import urllib3
     from tqdm import tqdm
 
-    # A server must not pack the archive once more. If it does all the same, the checksum finds out.
-    request = {"headers": {"Accept-Encoding": "identity"}, "timeout": TIMEOUT, "stream": True}
-    with requests.get(url, **request) as response:
-        response.raise_for_status()
-        # A terminal redraws the bar in place; a log or a notebook gets a line of it now and then.
-        seconds = 0.1 if sys.stderr.isatty() else 10
-        shown = {"desc": "CIFAR-10", "unit": "B", "unit_scale": True, "ncols": 79, "mininterval": seconds}
-        with open(output_file, "wb") as file, tqdm(total=URL_BYTES, **shown) as bar:
-            try:
-                for chunk in _at_pace(iter(lambda: response.raw.read1(2**16), b"")):
+    seconds, least = PACE
+    # A terminal redraws the bar in place; a log or a notebook gets a line of it now and then.
+    rarely = 0.1 if sys.stderr.isatty() else 10
+    shown = {"desc": "CIFAR-10", "unit": "B", "unit_scale": True, "ncols": 79, "mininterval": rarely}
+    try:
+        with time_limit(seconds) as start_anew, _follow(url) as response:
+            response.raise_for_status()
+            with open(output_file, "wb") as file, tqdm(total=URL_BYTES, **shown) as bar:
+                total = counted = 0
+                while chunk := response.raw.read1(2**16):
+                    total += len(chunk)
+                    if total > URL_BYTES:
+                        raise ValueError("longer than the archive")
                     file.write(chunk)
                     bar.update(len(chunk))
-            except urllib3.exceptions.ReadTimeoutError as error:
-                raise requests.ReadTimeout(error) from None
-            except urllib3.exceptions.HTTPError as error:
-                raise requests.ConnectionError(error) from None
+                    if total - counted >= least:
+                        counted = total
+                        start_anew()
+    except (OverTime, urllib3.exceptions.ReadTimeoutError) as error:
+        raise requests.Timeout(error) from None
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(error) from None
 
 
-def _at_pace(chunks):
-    """Pass `chunks` of a download on, unless they come too slowly or are more than the archive: a server may never end."""
+def _follow(url):
+    """Request `url`, and what it redirects to; returns the last answer, of which only the headers have been read.
+
+    requests itself would first read the page that comes with a redirect, however long that is.
+    """
     import requests
 
-    seconds, least = PACE
-    total = count = 0
-    started = time.monotonic()
-    for chunk in chunks:
-        total, count = total + len(chunk), count + len(chunk)
-        if total > URL_BYTES:
-            raise ValueError("longer than the archive")
-        if count >= least:
-            count, started = 0, time.monotonic()
-        elif time.monotonic() - started > seconds:
-            raise requests.Timeout("slower than PACE")
-        yield chunk
+    class Session(requests.Session):
+        def get_redirect_target(self, response):
+            return None
+
+    # A server must not pack the archive once more. If it does all the same, the checksum finds out.
+    request = {"headers": {"Accept-Encoding": "identity"}, "timeout": TIMEOUT, "stream": True}
+    with Session() as session:
+        for _ in range(session.max_redirects + 1):
+            response = session.get(url, **request)
+            target = requests.Session.get_redirect_target(session, response)
+            if not target:
+                return response
+            response.close()
+            try:
+                url = requests.compat.urljoin(response.url, target)
+            except ValueError:
+                raise requests.exceptions.InvalidURL(target) from None
+    raise requests.TooManyRedirects
 
 
 def _in_words(error, folder):

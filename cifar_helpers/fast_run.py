@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
@@ -16,6 +17,7 @@ from cifar_helpers.checkpoint import finish as finish_checkpoint
 from cifar_helpers.fast_network import six_views
 from cifar_helpers.fast_training import FastTraining, forward
 from cifar_helpers.page import ticking
+from cifar_helpers.provenance import digest
 
 
 def fast_logits(model, images, dtype, batch_size=1000):
@@ -78,19 +80,28 @@ class _State:
 
     def save(self):
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self.path.with_name("new.npz")
+        scratch = self.path.with_name(f"new-{os.getpid()}.npz")  # two may train the same
         history = np.array(json.dumps(self.training.epochs))
         np.savez(scratch, history, *[np.asarray(variable) for variable in self._variables()])
         replace(scratch, self.path)
 
     def restore(self):
-        if self.path.exists():
+        """Go on from the last finished epoch; what a damaged disk made unreadable counts as not there."""
+        try:
             with np.load(self.path) as saved:
                 history, *arrays = (saved[name] for name in saved.files)
-            for variable, array in zip(self._variables(), arrays, strict=True):
-                variable.assign(array)
-            self.training.epochs = json.loads(str(history))
-            self.seconds = sum(row["seconds"] for row in self.training.epochs)
+            epochs = json.loads(str(history))
+        except FileNotFoundError:
+            return
+        except Exception as error:  # what a damaged file raises is anything
+            if isinstance(error, MemoryError) or getattr(error, "errno", None):  # the file may be whole
+                raise
+            print(f"{self.path.parent.name} cannot be read: the training begins anew.", file=sys.__stderr__, flush=True)
+            return
+        for variable, array in zip(self._variables(), arrays, strict=True):
+            variable.assign(array)
+        self.training.epochs = epochs
+        self.seconds = sum(row["seconds"] for row in epochs)
 
     def finish(self):
         finish_checkpoint(self.path.parent, self.seconds)
@@ -107,4 +118,4 @@ def _digest(training):
         "helpers": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
         "versions": [tf.__version__, keras.__version__, np.__version__],
     }
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+    return digest(state)

@@ -123,9 +123,10 @@ class BaselineTraining(Training):
                 super().__init__(name, {**recipe, **ends_later, "run": "study", "cells": provenance._recipe_cells()})
 
             def restore(self, model):
-                earlier = self.folder.with_name(self.folder.name.replace(name, shorter or name))
-                if earlier.exists() and not self.folder.exists():
-                    os.rename(earlier, self.folder)
+                folder = self.place(model)
+                earlier = folder.with_name(folder.name.replace(name, shorter or name))
+                if earlier.exists() and not folder.exists():
+                    os.rename(earlier, folder)
                 return super().restore(model)
 
         cells, epochs = self.cells, self.cells["EPOCHS"]

@@ -1,5 +1,8 @@
 """An interrupted training goes on after its last finished epoch, and leaves nothing behind at its end."""
 
+import errno
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -26,11 +29,11 @@ class InterruptAt(keras.callbacks.Callback):
             raise Interruption
 
 
-def small_network():
+def small_network(filters=4):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([
         keras.Input((32, 32, 3)),
-        keras.layers.Conv2D(4, 3, strides=4, activation="relu"),
+        keras.layers.Conv2D(filters, 3, strides=4, activation="relu"),
         keras.layers.BatchNormalization(),
         keras.layers.Dropout(0.5),
         keras.layers.Flatten(),
@@ -41,9 +44,9 @@ def small_network():
     return model
 
 
-def train(recipe="same", interrupt_at=None):
+def train(recipe="same", interrupt_at=None, network=small_network):
     checkpoint = Checkpoint("test", recipe)
-    model = checkpoint.restore(small_network())
+    model = checkpoint.restore(network())
     done = len(checkpoint.epochs)
     callbacks = [checkpoint] + ([InterruptAt(interrupt_at)] if interrupt_at else [])
     model.fit(
@@ -109,11 +112,93 @@ def test_another_recipe_starts_afresh():
     assert checkpoint.restored == 0
 
 
+def with_half_the_rate():
+    model = small_network()
+    model.compile(keras.optimizers.Adam(5e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def in_another_type():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        return small_network()
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("network", [lambda: small_network(filters=5), with_half_the_rate, in_another_type])
+def test_an_edited_network_starts_afresh_and_leaves_the_other_as_it_is(network):
+    """As when a reader in JupyterLab interrupts a training, changes the cell, runs it again, and changes it back."""
+    with pytest.raises(Interruption):
+        train(interrupt_at=2)
+    _, checkpoint = train(network=network)
+    assert checkpoint.restored == 0 and len(checkpoint.epochs) == 4
+    _, checkpoint = train()
+    assert checkpoint.restored == 2
+
+
+def test_a_network_is_known_again_whatever_its_layers_are_called():
+    def functional():
+        inputs = keras.Input((4,))
+        hidden = keras.layers.Dense(3)(inputs)
+        model = keras.Model(inputs, keras.layers.Add()([keras.layers.Dense(3)(hidden), hidden]))
+        model.compile("adam", "mse")
+        return module._network(model)
+
+    assert functional() == functional()
+
+
+def change(history, **parts):
+    """The text of a history whose parts were changed."""
+    return json.dumps({**json.loads(history), **parts}).encode()
+
+
+DAMAGE = {
+    "empty model": ("epoch-0002.keras", lambda _: b""),
+    "half a model": ("epoch-0002.keras", lambda content: content[: len(content) // 2]),
+    "a model with a flipped bit": ("epoch-0002.keras", lambda content: content[:-2000] + bytes([content[-2000] ^ 1]) + content[-1999:]),
+    "empty history": ("history.json", lambda _: b""),
+    "another history": ("history.json", lambda _: b"{}"),
+    "other draws": ("history.json", lambda content: change(content, draws={"1": [[1, 1]], "2": [[9, 9]]})),
+    "no epochs": ("history.json", lambda content: change(content, epochs=[])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_checkpoint_that_cannot_be_read_starts_afresh(own_folder, capfd, kind):
+    whole, checkpoint = train()
+    checkpoint.finish()
+    with pytest.raises(Interruption):
+        train(interrupt_at=2)
+    (folder,) = own_folder.iterdir()
+    name, damage = DAMAGE[kind]
+    (folder / name).write_bytes(damage((folder / name).read_bytes()))
+    again, later = train()
+    assert later.restored == 0 and later.epochs == checkpoint.epochs
+    assert "cannot be read: the training begins anew." in capfd.readouterr().err
+    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
+def test_a_checkpoint_that_may_be_whole_stays(own_folder, monkeypatch, error):
+    def fail(_):
+        raise error
+
+    with pytest.raises(Interruption):
+        train(interrupt_at=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(keras.models, "load_model", fail)
+        with pytest.raises(type(error)):
+            train()
+    assert train()[1].restored == 2
+
+
 def test_a_half_written_model_is_never_taken(own_folder):
     with pytest.raises(Interruption):
         train(interrupt_at=2)
     (folder,) = own_folder.iterdir()
-    (folder / "new.keras").write_bytes(b"half")
+    (folder / "new-1.keras").write_bytes(b"half")
     _, checkpoint = train()
     assert checkpoint.restored == 2
 

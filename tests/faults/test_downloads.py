@@ -74,7 +74,13 @@ def repeats(head, piece, seconds):
     return answer
 
 
+def redirect_with(page):
+    return b"HTTP/1.1 302 Found\r\nLocation: /\r\n" + page
+
+
 FINE = sends(announced(), ARCHIVE)
+CHUNKED = ok("Transfer-Encoding: chunked")
+WHOLE_IN_CHUNKS = CHUNKED + b"%x\r\n%b\r\n0\r\n" % (SIZE, ARCHIVE)
 
 # Each fault with the reason that the reader is given for it.
 FAULTS = {
@@ -87,6 +93,10 @@ FAULTS = {
     "stalls before the file": (stalls_after(announced()), "in time"),
     "stalls in the middle": (stalls_after(announced(), ARCHIVE[: SIZE // 2]), "in time"),
     "drips": (repeats(announced(), b".", 0.05), "in time"),
+    "drips in the headers": (repeats(b"HTTP/1.1 200 OK\r\nX: ", b"x", 0.05), "in time"),
+    "says continue for ever": (repeats(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100, 0), "in time"),
+    "drips in a chunk's size": (repeats(CHUNKED, b"0", 0.05), "in time"),
+    "has always more to say after the file": (repeats(WHOLE_IN_CHUNKS, b"X: x\r\n" * 1000, 0), "in time"),
     "half a file": (sends(announced(), ARCHIVE[: SIZE // 2]), "broke off"),
     "half a file, said to be all": (sends(announced(SIZE // 2), ARCHIVE[: SIZE // 2]), "not the official archive"),
     "half a file, of no given length": (sends(ok(), ARCHIVE[: SIZE // 2]), "not the official archive"),
@@ -104,6 +114,8 @@ FAULTS = {
     "503": (status(503), "the server answered 503"),
     "a redirect to itself": (redirect("/"), "from one address to the next"),
     "a redirect to a file of this machine": (redirect("file:///etc/hosts"), "broke off"),
+    "a redirect whose page drips": (repeats(redirect_with(b"Content-Length: 9999\r\n\r\n"), b".", 0.05), "from one address to the next"),
+    "a redirect whose page never ends": (repeats(redirect_with(b"\r\n"), bytes(2**16), 0), "from one address to the next"),
     "a redirect to nowhere": (redirect("http://127.0.0.1:9/"), "broke off"),
 }  # fmt: skip
 
@@ -172,7 +184,7 @@ def test_a_fault_that_stays_ends_in_one_sentence_and_leaves_nothing(server, faul
     printed = capsys.readouterr()
     assert printed.out == ""
     assert [f"retry {number} of {data.RETRIES}." in printed.err for number in (1, 2, 3)] == [True, True, False]
-    assert server.served == (31 * 3 if name == "a redirect to itself" else 3)  # 30 redirects are followed
+    assert server.served == (31 * 3 if reason == "from one address to the next" else 3)  # 30 redirects are followed
     if not re.search("middle|half|drips|wrong|more|never|empty|page|packed|stalls before the file", name):
         assert "%" not in printed.err, "a bar without a byte"
 
@@ -180,7 +192,7 @@ def test_a_fault_that_stays_ends_in_one_sentence_and_leaves_nothing(server, faul
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_that_passes_ends_well(server, fault, tmp_path, name):
     if "redirect" in name:
-        answers = [FAULTS[name][0]] * (31 if "itself" in name else 1) + [FINE]
+        answers = [FAULTS[name][0]] * (31 if FAULTS[name][1] == "from one address to the next" else 1) + [FINE]
     else:
         answers = [FAULTS[name][0], FINE]
     server.answers = iter(answers)
