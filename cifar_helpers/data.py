@@ -325,13 +325,18 @@ def _read_archive(path):
 
 
 def _open_regular(path):
-    """Open a file that can be one of the official ones: a pipe, a device or a file of another size would never end."""
+    """Open a file that can be one of the official ones."""
+    _require_regular(path, WAYS_BACK)
+    return open(path, "rb")
+
+
+def _require_regular(path, ways):
+    """Raise DataDamaged for a pipe, a device or a file that is far too large: reading them would never end."""
     found = os.stat(path)
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # opening a folder says what is wrong
-        raise DataDamaged(f"{path} is not a regular file; {WAYS_BACK}.")
+        raise DataDamaged(f"{path} is not a regular file; {ways}.")
     if found.st_size > MOST_BYTES:
-        raise DataDamaged(f"{path} is not the official file ({found.st_size:,} bytes are too many); {WAYS_BACK}.")
-    return open(path, "rb")
+        raise DataDamaged(f"{path} is not the official file ({found.st_size:,} bytes are too many); {ways}.")
 
 
 class _Unpacked(gzip.GzipFile):
@@ -407,6 +412,8 @@ def _download():
         pass  # Keras, too, goes on with the substitute
     at_home = usual.is_absolute() and os.access(usual.parent, os.W_OK)
     folder = usual if at_home else substitute
+    if os.path.exists(folder / KERAS_ARCHIVE):  # pooch reads it, to see whether it has to be replaced
+        _require_regular(folder / KERAS_ARCHIVE, f"remove it, or {WAYS_OUT}")
 
     print(f"Downloading CIFAR-10 ({URL_BYTES // 10**6} MB) from {URL}", file=sys.stderr)
     pooch.get_logger().setLevel("ERROR")  # its messages hold absolute paths, which would end up on pages
