@@ -17,6 +17,9 @@ names := $(sort $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(na
 names := $(filter-out PYTHON CIFAR10_DIR,$(names))
 parameters = $(foreach name,$(names),$(call quote,$(name)=$(value $(name))))
 
+# Stops where chapters are being executed: what they work on is not to be removed.
+idle = ! command -v flock >/dev/null || test ! -e build/lock || flock -w 3 build/lock true || \
+	{ echo "Chapters are being executed in this folder; wait for that to end." >&2; exit 2; }
 python = python=$$(sh runner/bootstrap.sh) && exec "$$python"
 
 help: ## print this list
@@ -43,6 +46,7 @@ bench: ## time two ways of training in turn, and compare with the best this mach
 # Every chapter and solution in its quick profile on the stand-in; then the fast tests, and every cell of the chapters
 # again, whose outputs must be the same.
 test: ## run every chapter quickly on drawings, then the fast tests
+	@$(idle)
 	@rm -rf build/stand-in
 	@$(python) -m runner execute DATA=stand-in
 	@TUTORIAL_ARTEFACTS="$$PWD/build/stand-in"; export TUTORIAL_ARTEFACTS; \
@@ -74,6 +78,7 @@ lock: ## compile environment.yml into requirements.lock, with the newest version
 	@python=$$(sh runner/bootstrap.sh --base) && exec "$$python" -m runner.environment lock
 
 clean: ## remove build/ and caches; data, pages, artefacts and .venv stay
+	@$(idle)
 	@test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name ready ! -name '*lock' -exec rm -rf {} +
 	@rm -rf .pytest_cache *.egg-info
 	@find . \( -path ./.venv -o -path ./.git \) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ import sys
 from runner.ending import in_one_sentence
 
 if __name__ == "__main__":
-    with in_one_sentence("Interrupted. What was published before is as it was."):
+    with in_one_sentence("Interrupted. Each page, network and result is the old one or the new one, whole."):
         from runner.commands import main
 
         status = main(*sys.argv[1:])

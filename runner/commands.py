@@ -124,7 +124,7 @@ def check():
 def _finish_publishing():
     """Bring to its end what a killed run was publishing; a run that goes on does that itself."""
     if publish.READY.exists():
-        with contextlib.suppress(BadRequest), only_one():
+        with contextlib.suppress(BadRequest, OSError), only_one():  # OSError: in a folder that cannot be written to
             pass
 
 

@@ -8,23 +8,20 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
-import signal
-import subprocess
 import sys
 import time
 
 import numpy as np
 
 from cifar_helpers import provenance
-from cifar_helpers.artefacts import write_json
+from cifar_helpers.artefacts import read, write_json
 from cifar_helpers.fast_recipe import FAST84
 from runner import publish
 from runner.chapters import PROJECT, BadRequest, read_whole
 from runner.ending import without_traceback
 from runner.execute import machine
 from runner.publish import BUILD
-from runner.training import CHANGED, MISSING
+from runner.training import CHANGED, MISSING, ends_well
 
 EPOCHS = FAST84.epochs
 IMAGES = 5000  # to train on, and as many to score
@@ -59,6 +56,7 @@ class DeterminismStudy:
 
     def make(self):
         """Measure every way in a process of its own, compare, and write the result."""
+        publish.require_places([self.path])
         code, folder = _code(), BUILD / "determinism"
         folder.mkdir(parents=True, exist_ok=True)
         rows, results = [], {}
@@ -95,9 +93,7 @@ def _code():
 
 def _in_new_process(way, path):
     variables = {name: value for name, value in way.items() if name.isupper()}
-    command = [sys.executable, "-m", "runner.determinism", json.dumps(way), str(path)]
-    environment = {**os.environ, "PYTHONHASHSEED": "0", **variables}
-    if subprocess.run(command, cwd=PROJECT, env=environment, check=False, **publish.for_workers()).returncode:
+    if not ends_well("runner.determinism", json.dumps(way), str(path), **variables):
         raise BadRequest("The measurement stopped before its end; call `make study` again.")
     with np.load(path) as found:
         return dict(found)
@@ -121,7 +117,7 @@ def _measure(way, path):
         found |= {name: (answers == scored[1][:, 0]).mean(), f"{name}_seconds": round(seconds, 2)}
     weights = [array.tobytes() for network, _ in networks.values() for array in network.get_weights()]
     found["weights"] = hashlib.sha256(b"".join(weights)).hexdigest()
-    fixed = keras.models.load_model(PROJECT / "models" / "fast94.keras")
+    fixed = keras.models.load_model(read("models/fast94.keras"))
     np.savez(path, **found, logits=fast_logits(fixed, scored[0], way["type"])[0])
 
 
@@ -156,6 +152,5 @@ def _baseline(dtype, images, labels):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches `make study` too, which says what there is to say
     with without_traceback():
         _measure(json.loads(sys.argv[1]), sys.argv[2])

@@ -45,8 +45,12 @@ def in_one_sentence(interrupted):
     for number in listening:
         signal.signal(number, stop)
     try:
-        yield
-        print(end="", flush=True)  # also where there is no output
+        try:
+            yield
+        except SystemExit:  # how most commands end
+            print(end="", flush=True)
+            raise
+        print(end="", flush=True)  # here, where a failure is still said in one sentence
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
         os._exit(128 + signal.SIGPIPE)
     except BaseException as error:

@@ -12,11 +12,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from contextlib import contextmanager
 from pathlib import Path
 
-from runner.ending import for_children, in_one_sentence
+from runner.ending import NO_SPACE, for_children, in_one_sentence, in_words
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "environment.yml"
@@ -119,7 +120,8 @@ def build_venv():
             # The running Python may belong to the very .venv that is replaced, if that is active: use the one beneath.
             _step(lock, sys._base_executable, "-m", "venv", "--clear", VENV)
             pip = (VENV_PYTHON, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
-            _step(lock, *pip, "--require-hashes", "-r", LOCK)
+            # Wheels only: to build from source, pip would fetch tools that no hash vouches for.
+            _step(lock, *pip, "--require-hashes", "--only-binary", ":all:", "-r", LOCK)
             _step(lock, *pip, "--no-index", "--no-deps", "--no-build-isolation", "-e", ROOT)
             mark = MARK.with_suffix(".new")
             mark.write_text(expected_mark(), encoding="utf-8")
@@ -207,7 +209,8 @@ def _step(lock, *command):
     )
     if done.returncode:
         # ensurepip does not tell why it failed.
-        if b"No space left" in done.stdout or shutil.disk_usage(ROOT).free < LITTLE:
+        free = min(shutil.disk_usage(folder).free for folder in (ROOT, tempfile.gettempdir()))
+        if free < LITTLE or any(os.strerror(number).encode() in done.stdout for number in NO_SPACE):
             sys.exit("There is no space left for .venv, or for the temporary files of its installation: make room and run the same command again.")
         sys.stderr.buffer.write(done.stdout)
         sys.exit("The installation failed for the reason above; the next make starts it afresh.")
@@ -256,4 +259,6 @@ if __name__ == "__main__":
         except subprocess.CalledProcessError as failure:
             sys.exit(f"This step failed for the reason above: {' '.join(map(str, failure.cmd))}")
         except (ValueError, FileNotFoundError) as failure:
+            if in_words(failure):  # it is not a file of the project that is missing
+                raise
             sys.exit(f"{LOCK.name} or {LIST.name} is damaged ({failure}): restore both from git.")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cifar_helpers import data
-from cifar_helpers.artefacts import replace
+from cifar_helpers.artefacts import discard, replace
 from runner import ending, publish, stamp
 from runner.chapters import NOTEBOOKS, PROJECT, Chapter, source, tags
 from runner.publish import BUILD
@@ -81,10 +81,17 @@ def execute_all(chapters, run, everything):
 
     everything: all chapters of the project.  Returns the pages made, as Chapters.
     """
-    made = []
-    for chapter in _with_missing(chapters, run, everything):
-        made.append(execute_one(chapter, run))
-    return made
+    chapters = _with_missing(chapters, run, everything)
+    for chapter in chapters:
+        publish.require_places([_page(chapter, run).path, *(run.root / name for name in chapter.writes)])
+    pages, finished = [], {}
+    for chapter in chapters:
+        page, trainings = execute_one(chapter, run)
+        pages.append(page)
+        finished |= trainings
+    for checkpoint in finished:  # only now: a run that stops before its end does not train again what it has trained
+        discard(checkpoint)
+    return pages
 
 
 def _with_missing(chapters, run, everything):
@@ -116,9 +123,10 @@ def _page(chapter, run):
 
 
 def execute_one(chapter, run):
-    """Execute one chapter and publish its page and its artefacts.  Returns the page, a Chapter.
+    """Execute one chapter and publish its page and its artefacts.
 
-    Raises ChapterFailed; nothing is published then.
+    Returns the page, a Chapter, and the checkpoints of its trainings (see ``publish.finished_trainings``).  Raises
+    ChapterFailed; nothing is published then.
     """
     scratch = BUILD / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -148,9 +156,9 @@ def execute_one(chapter, run):
 
     result = _page(chapter, run)
     made = {result.path: made_page, **{run.root / name: artefacts / name for name in chapter.writes}}
-    publish.together(made, finished)
+    publish.together(made)
     shutil.rmtree(scratch, ignore_errors=True)
-    return result
+    return result, finished
 
 
 class ChapterFailed(Exception):
@@ -183,6 +191,8 @@ def _papermill(chapter, scratch, run):
         "PYTHONHASHSEED": 0,
         # Nothing of the person's own settings reaches a page, and a home folder that cannot be written to is no obstacle.
         "IPYTHONDIR": BUILD / "home" / "ipython",
+        "JUPYTER_CONFIG_DIR": BUILD / "home" / "jupyter",
+        "JUPYTER_DATA_DIR": BUILD / "home" / "jupyter",
         "JUPYTER_RUNTIME_DIR": scratch / "runtime",
         "MPLCONFIGDIR": BUILD / "home" / "matplotlib",
         "TMPDIR": scratch / "tmp",  # a killed kernel leaves its temporary files
@@ -210,12 +220,11 @@ def _papermill(chapter, scratch, run):
 def _failed(chapter, copy, where):
     """Keep a failed copy for reading; return the error that says where it is."""
     kept = BUILD / "failed" / f"{chapter.name}.ipynb"
+    message = f"\n{chapter.name} stopped {where}\nIts page and its artefacts are as they were."
     with contextlib.suppress(OSError):  # a full disk may have kept even the copy away
         replace(copy, kept)
-    return ChapterFailed(
-        f"\n{chapter.name} stopped {where}\n"
-        f"Its page and its artefacts are as they were. The copy that failed: {kept.relative_to(PROJECT)}"
-    )
+        message += f" The copy that failed: {kept.relative_to(PROJECT)}"
+    return ChapterFailed(message)
 
 
 class _Narrator:

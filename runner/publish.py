@@ -5,6 +5,7 @@ is killed while it moves the files is finished by the next command.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -12,7 +13,7 @@ import os
 import shutil
 import time
 
-from cifar_helpers.artefacts import discard, replace
+from cifar_helpers.artefacts import replace
 from runner.chapters import PROJECT, BadRequest
 from runner.ending import for_children
 
@@ -66,11 +67,19 @@ def finished_trainings(notes):
     return {CHECKPOINTS / note.name: float(note.read_text(encoding="utf-8")) for note in sorted(notes.iterdir())}
 
 
-def together(made, checkpoints=()):
-    """Publish several files; made: {target: path of the finished file}.
+def require_places(targets):
+    """Raise OSError or BadRequest, before hours are spent, if one of ``targets`` could not be replaced in the end."""
+    BUILD.mkdir(exist_ok=True)
+    for target in targets:
+        folder = next(parent for parent in target.parents if parent.exists())
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        if folder.stat().st_dev != BUILD.stat().st_dev:
+            raise BadRequest(f"{folder} and {BUILD} are on different disks, so that nothing can be moved in one step: put both on one.")
 
-    checkpoints: of the trainings that these files came from, which nobody needs any more then.
-    """
+
+def together(made):
+    """Publish several files; made: {target: path of the finished file}."""
     gathering = READY.with_name("gathering")
     shutil.rmtree(gathering, ignore_errors=True)
     names = {target.relative_to(PROJECT).as_posix(): path for target, path in made.items()}
@@ -81,8 +90,6 @@ def together(made, checkpoints=()):
     replace(gathering / "before", gathering / BEFORE)
     os.rename(gathering, READY)
     finish()
-    for folder in checkpoints:
-        discard(folder)
 
 
 def finish():

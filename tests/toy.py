@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +90,25 @@ CHAPTERS = {
 }  # fmt: skip
 
 
+def clean_environment(folder, **variables):
+    """The variables for a process in ``folder``: this one's, but for what changes the runner; None removes one.
+
+    Output waits in its buffer, as for readers.  Modules are compiled anew, because the tests edit some twice in a second.
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("TUTORIAL_", "CIFAR10_DIR"))}
+    clean |= {"PYTHONPATH": str(folder), "PYTHONUNBUFFERED": None, "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    return {name: value for name, value in clean.items() if value is not None}
+
+
+def bare_project(folder):
+    """Copy what is needed to build `.venv` to ``folder``; how much room there is does not count there."""
+    for name in ("environment.yml", "requirements.lock", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, folder / name)
+    path = folder / "runner/environment.py"
+    path.write_text(re.sub(r"(?m)^NEEDED = .*", "NEEDED = 0", path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
 class Toy:
     """The miniature project in ``folder``."""
 
@@ -136,8 +156,7 @@ class Toy:
         self.path("runner/study.py").write_text(STUDY.replace("TRAIN", textwrap.indent(train.strip(), " " * 8)))
 
     def environment(self, **extra):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("TUTORIAL_", "CIFAR10_DIR"))}
-        return {**clean, "PYTHONPATH": str(self.folder), **extra}
+        return clean_environment(self.folder, **extra)
 
     def command(self, *arguments):
         return [sys.executable, "-m", "runner", *arguments]

@@ -13,13 +13,20 @@ BOOKS = {}  # kind of fault: how often injected, and how often survived
 
 @pytest.fixture
 def fault():
-    """A context for each fault, which names its kind: it is survived if the block under it ends without an error."""
+    """A context for each fault, which names its kind: it is survived if the block under it ends without an error.
+
+    A block that is skipped counts for nothing.
+    """
 
     @contextlib.contextmanager
     def inject(kind, count=1):
         book = BOOKS.setdefault(kind, Counter())
         book["injected"] += count
-        yield
+        try:
+            yield
+        except pytest.skip.Exception:
+            book["injected"] -= count
+            raise
         book["survived"] += count
 
     return inject

@@ -4,28 +4,26 @@ import base64
 import fcntl
 import hashlib
 import importlib.metadata
+import io
 import re
-import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
 from packaging.utils import canonicalize_name
+from toy import bare_project
 
 from runner import environment
-
-ROOT = environment.ROOT
 
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
     """A project whose lock has one package, a wheel in a local folder, with the hash in `lock`; no index is asked."""
     folder, wheels = tmp_path / "clone", tmp_path / "wheels"
-    (folder / "runner").mkdir(parents=True)
     wheels.mkdir()
-    for name in ("pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py"):
-        shutil.copy(ROOT / name, folder / name)
+    bare_project(folder)
     path = folder / "runner/environment.py"  # without the project itself, which needs setuptools
     path.write_text(re.sub(r".*\"-e\", ROOT\)\n", "", path.read_text(encoding="utf-8")), encoding="utf-8")
     (folder / "environment.yml").write_text("dependencies:\n  - pip:\n      - tiny_package >=1\n", encoding="utf-8")
@@ -89,6 +87,27 @@ def test_the_right_hash_is_installed_and_no_later_lock_takes_that_away(clone, fa
             done, is_installed = bootstrap(folder, "ab" * 32)
         assert done.stderr.startswith("Chapters are being executed with the .venv that is to be replaced")
         assert done.returncode != 0 and is_installed
+
+
+def test_nothing_is_built_from_source(clone, fault, tmp_path):
+    """Building runs what is in the package, and tools that no hash vouches for."""
+    folder, _ = clone
+    mark, source = tmp_path / "mark", tmp_path / "wheels" / "other_package-1.0.tar.gz"
+    files = {
+        "PKG-INFO": b"Metadata-Version: 2.1\nName: other-package\nVersion: 1.0\n",
+        "pyproject.toml": b"[build-system]\nrequires = []\nbuild-backend = 'evil'\nbackend-path = ['.']\n",
+        "evil.py": f"open({str(mark)!r}, 'w')\n".encode(),
+    }
+    with tarfile.open(source, "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"other_package-1.0/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    (folder / "environment.yml").write_text("dependencies:\n  - pip:\n      - other-package >=1\n", encoding="utf-8")
+    with fault("package that is built from source"):
+        done, _ = bootstrap(folder, hashlib.sha256(source.read_bytes()).hexdigest(), package="other-package")
+        assert done.returncode != 0 and not mark.exists()
+        assert done.stderr.endswith("The installation failed for the reason above; the next make starts it afresh.\n")
 
 
 @pytest.fixture

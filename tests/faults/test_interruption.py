@@ -12,24 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy import PROJECT, Toy
+from toy import PROJECT, Toy, clean_environment
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-SENTENCE = "Interrupted. What was published before is as it was."
+SENTENCE = "Interrupted. Each page, network and result is the old one or the new one, whole."
 MOMENT = 120  # seconds: a limit even for a busy machine; what ends at once takes less than one
 
 
 def started(command, folder, **variables):
-    """A process whose output is text and that takes every signal, even if the tests run in a background or under nohup."""
+    """A process with a group of its own that takes every signal, even if the tests run in a background or under nohup."""
 
     def take_all():
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
 
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TUTORIAL_")}
     return subprocess.Popen(
-        command, cwd=folder, env={**clean, "PYTHONPATH": str(folder), **variables}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=take_all,
+        command, cwd=folder, env=clean_environment(folder, **variables), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=take_all, start_new_session=True,
     )  # fmt: skip
 
 
@@ -54,15 +53,20 @@ def runs_for(process, seconds):
     return False
 
 
-def interrupt(process, number):
-    """Send a signal and see the process end at once, with one sentence; returns whether it was not just ending anyway."""
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=MOMENT)
-    if process.returncode == 0:
-        return False
-    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), errors
-    assert errors == ("" if number == signal.SIGKILL else f"\n{SENTENCE}\n")
-    return True
+def hits(process, number):
+    """Send a signal; returns whether it hit, and not a process that was just ending.  Ctrl-C reaches the whole group."""
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    process.output, process.errors = process.communicate(timeout=MOMENT)
+    return process.returncode != 0
+
+
+def assert_ended_by(process, number):
+    """See that the process ended with one sentence."""
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), process.errors
+    assert process.errors == ("" if number == signal.SIGKILL else f"\n{SENTENCE}\n")
 
 
 def left_behind(folder):
@@ -135,10 +139,11 @@ def test_files_that_are_published_together_are_each_whole_and_in_the_end_all_of_
             break
         process = run(100 * attempt)
         await_handlers(process)
-        if not runs_for(process, rng.uniform(0, duration)):
+        if not runs_for(process, rng.uniform(0, duration)) or not hits(process, number := SIGNALS[attempt % 3]):
             continue
+        kills += 1
         with fault("kill, while publishing"):
-            kills += interrupt(process, SIGNALS[attempt % 3])
+            assert_ended_by(process, number)
             found = {publishing.path(name).read_text() for name in NAMES}
             assert all(text == text[:6] * 50_000 for text in found)
             if attempt % 5 == 0:  # whatever the kill left, the next run begins with one generation
@@ -187,19 +192,21 @@ def test_execute_killed_at_any_moment_leaves_each_file_old_or_new_and_no_process
     toy.edit_cell("01_first", "print('value', value)", "print('value', value); time.sleep(1)")
     begun = time.monotonic()
     assert toy.run("execute").returncode == 0
-    duration = time.monotonic() - begun
+    duration, kills = time.monotonic() - begun, 0
     for attempt in range(6):
         before = toy.published()
         process = started(toy.command("execute"), toy.folder)
         await_handlers(process)
-        if not runs_for(process, rng.uniform(0, duration)):
+        if not runs_for(process, rng.uniform(0, duration)) or not hits(process, number := SIGNALS[attempt % 3]):
             continue
+        kills += 1
         with fault("kill, make execute"):
-            interrupt(process, SIGNALS[attempt % 3])
+            assert_ended_by(process, number)
             assert left_behind(toy.folder) == []
             changed = {name for name, content in toy.published().items() if content != before[name]}
             for name in changed:  # whole: a page is JSON with its stamp, as is what it wrote
                 assert name.endswith(".md") or toy.path(name).read_text().endswith(("}\n", "2\n"))
+    assert kills > 0
     assert toy.run("execute").returncode == 0
     assert toy.run("check").returncode == 0
 
@@ -219,12 +226,28 @@ def test_study_takes_its_training_with_it(tmp_path, fault, number):
     process = started(toy.command("study"), toy.folder)
     assert process.stdout.readline().startswith("training ")
     with fault("kill, make study"):
-        assert interrupt(process, number)
+        assert hits(process, number)
+        assert_ended_by(process, number)
         assert left_behind(toy.folder) == []
         second = started(toy.command("study"), toy.folder)  # nothing holds the lock
         assert second.stdout.readline().startswith("training ")
         second.send_signal(signal.SIGTERM)
         second.communicate(timeout=MOMENT)
+
+
+@needs_proc
+def test_ctrl_c_ends_a_study_in_one_sentence_whatever_its_training_is_doing(tmp_path, fault, rng):
+    """Also while that is starting: a terminal sends the signal to all processes of a command."""
+    toy = Toy.build(tmp_path / "project")
+    toy.give_study(ENDLESS)
+    for _ in range(6):
+        process = started(toy.command("study"), toy.folder)
+        await_handlers(process)
+        assert runs_for(process, rng.uniform(0, 0.6))
+        with fault("kill, make study"):
+            assert hits(process, signal.SIGINT)
+            assert_ended_by(process, signal.SIGINT)
+            assert left_behind(toy.folder) == []
 
 
 @needs_proc
@@ -249,7 +272,7 @@ def test_a_second_run_is_refused_while_a_killed_runs_training_lives(tmp_path, fa
 # --- training ---
 
 TRAINING = """
-import json, sys
+import functools, json, sys
 import cifar_helpers.quiet
 import keras, numpy as np, tensorflow as tf
 from cifar_helpers import fast_run
@@ -275,7 +298,7 @@ model.fit(
     callbacks=[checkpoint], verbose=0,
 )
 recipe = dataclasses.replace(FAST84, widths=(8, 8, 8), epochs=6, batch_size=25)
-fast = fast_run.train("fast", recipe, images, labels, 0, "float32")
+fast = fast_run.train("fast", recipe, images, labels, 0, "float32", functools.partial(print, flush=True))
 rows = [{key: value for key, value in row.items() if key != "seconds"} for row in fast.epochs]
 np.savez(sys.argv[1], *model.get_weights(), *fast.model.get_weights(), json.dumps([checkpoint.epochs, rows], sort_keys=True))
 """
@@ -303,7 +326,7 @@ def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault
         time.sleep(rng.uniform(0, 0.06))  # most of so short an epoch goes into saving it
         process.kill()
         done = until + process.communicate()[0].count("\n")
-        kills += 1
+        kills += process.returncode == -signal.SIGKILL
     with fault("kill, training", kills):
         assert kills > 1 and process.wait(timeout=240) == 0
         with np.load(tmp_path / "whole.npz") as expected, np.load(tmp_path / "killed.npz") as found:
@@ -348,18 +371,17 @@ def test_two_clones_that_download_at_once_share_a_whole_file_or_none(tmp_path, f
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         command = [sys.executable, "-c", DOWNLOADING, digest, f"http://127.0.0.1:{server.server_port}/"]
+        variables = {"KERAS_HOME": str(tmp_path / "keras"), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
         cache = tmp_path / "keras" / "datasets" / "cifar-10-batches-py-target_archive"
         for _ in range(4):
             cache.unlink(missing_ok=True)
-            clones = [started(command, PROJECT, KERAS_HOME=str(tmp_path / "keras")) for _ in range(2)]
+            clones = [started(command, PROJECT, **variables) for _ in range(2)]
             for clone in clones:
                 assert clone.stdout.readline() == "ready\n"
-            with fault("kill, one of two downloads"):
-                time.sleep(rng.uniform(0, 1.5))
-                clones[0].kill()
+            time.sleep(rng.uniform(0, 1.5))
+            with fault("kill, one of two downloads" if hits(clones[0], signal.SIGKILL) else "two at once"):
                 assert not cache.exists() or cache.read_bytes() == content
                 output, errors = clones[1].communicate(timeout=MOMENT)
                 assert output == f"{len(content)}\n", errors
                 assert cache.read_bytes() == content
-            clones[0].communicate()
         server.shutdown()

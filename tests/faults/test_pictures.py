@@ -17,7 +17,7 @@ from runner import predict
 
 FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"]
 EACH = 260  # mutated files of each format
-SECONDS = 5  # for one file
+SECONDS = 5  # of work for one file
 MEMORY = 2**30  # bytes above what the process had before
 
 
@@ -62,13 +62,14 @@ def mutated(content, rng):
 
 def read(path):
     """Read a picture, or be refused in one sentence; in time either way."""
-    started = time.monotonic()
+    started, worked = time.monotonic(), time.process_time()
     try:
         pixels = read_picture(path)[1]
         assert pixels.shape == (32, 32, 3) and pixels.dtype == np.uint8
     except BadPicture as reason:
         assert str(reason).endswith(".") and "\n" not in str(reason)
-    assert time.monotonic() - started < SECONDS
+    assert time.process_time() - worked < SECONDS
+    assert time.monotonic() - started < 60
 
 
 @contextlib.contextmanager
@@ -159,11 +160,11 @@ def test_a_picture_that_takes_too_long_is_refused(fault, monkeypatch, tmp_path, 
     monkeypatch.setattr("cifar_helpers.picture.SECONDS", 0.5)
     path = tmp_path / f"slow.{name}"
     path.write_bytes(SLOW[name]())
-    started = time.monotonic()
+    started = time.process_time()
     with fault("slow picture"):
         with pytest.raises(BadPicture, match="takes more than 0.5 seconds to unpack: make a smaller copy of it.$"):
             read_picture(path)
-        assert time.monotonic() - started < SECONDS
+        assert time.process_time() - started < SECONDS
 
 
 def tiles(width, side, count, depth=1):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from test_interruption import NAMES, PUBLISHING
-from toy import PROJECT, Toy
+from toy import PROJECT, Toy, bare_project
 
 from cifar_helpers import data
 
@@ -119,6 +119,14 @@ def test_a_full_disk_stops_the_site_and_leaves_the_one_before(small, fault, room
         assert site.read_text() == "before"
 
 
+def test_output_that_finds_no_room_is_one_sentence(tmp_path, fault):
+    toy = Toy.build(tmp_path / "project")
+    with fault("disk full, output"), open("/dev/full", "w") as full:
+        done = subprocess.run(toy.command("check"), cwd=toy.folder, env=toy.environment(), stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1
+        assert is_one_sentence(done.stderr) and done.stderr.startswith("There is no space left for what it writes")
+
+
 # --- no place for temporary files ---
 
 
@@ -145,6 +153,7 @@ def test_in_a_read_only_folder_execute_says_so_and_check_works(tmp_path, fault):
     toy = Toy.build(tmp_path / "project")
     assert toy.run("execute").returncode == 0
     before = toy.published()
+    toy.path("build/ready").mkdir()  # as of a run that was killed while it published
     mounted(toy.folder, "--bind", toy.folder)
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", toy.folder], check=True)
@@ -158,13 +167,61 @@ def test_in_a_read_only_folder_execute_says_so_and_check_works(tmp_path, fault):
         subprocess.run(["umount", "--lazy", toy.folder], check=True)
 
 
+def assert_nothing_is_computed(toy, reason):
+    before = toy.published()
+    done = toy.run("execute")
+    assert done.returncode in (1, 2)
+    assert is_one_sentence(done.stderr) and reason in done.stderr
+    assert "code cell" not in done.stdout
+    assert toy.published() == before
+
+
+def test_nothing_is_computed_for_a_folder_that_cannot_be_written_to(tmp_path, fault):
+    toy = Toy.build(tmp_path / "project")
+    mounted(toy.path("results"), "--bind", toy.path("results"))
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", toy.path("results")], check=True)
+        with fault("read-only folder"):
+            assert_nothing_is_computed(toy, "results cannot be opened (")
+    finally:
+        subprocess.run(["umount", "--lazy", toy.path("results")], check=True)
+
+
+def test_nothing_is_computed_for_a_folder_on_another_disk(tmp_path, fault):
+    toy = Toy.build(tmp_path / "project")
+    copy = shutil.copytree(toy.path("results"), tmp_path / "results")
+    mounted(toy.path("results"), "-t", "tmpfs", "none")
+    try:
+        shutil.copytree(copy, toy.path("results"), dirs_exist_ok=True)
+        with fault("folder on another disk"):
+            assert_nothing_is_computed(toy, " are on different disks, so that ")
+    finally:
+        subprocess.run(["umount", "--lazy", toy.path("results")], check=True)
+
+
 # --- no home ---
 
 
-def test_execute_needs_no_home(tmp_path, fault):
+NOBODY = """
+import pwd
+
+
+def nobody(_):
+    raise KeyError
+
+
+pwd.getpwuid = nobody
+"""
+
+
+@pytest.mark.parametrize("home", ["/proc/nowhere", None])
+def test_execute_needs_no_home(tmp_path, fault, home):
+    """home: a folder that is not there; or none, as of a user whom the system does not know."""
     toy = Toy.build(tmp_path / "project")
+    if home is None:
+        toy.path("sitecustomize.py").write_text(NOBODY)
     with fault("no home folder"):
-        done = toy.run("execute", HOME="/proc/nowhere", XDG_CONFIG_HOME="/proc/nowhere", XDG_CACHE_HOME="/proc/nowhere")
+        done = toy.run("execute", HOME=home, XDG_CONFIG_HOME=home, XDG_CACHE_HOME=home)
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
         assert toy.run("check").returncode == 0
@@ -194,18 +251,15 @@ def test_data_is_looked_for_where_nobody_has_a_home(tmp_path, monkeypatch, fault
 @pytest.fixture
 def bare(small):
     """What is needed to build `.venv`, on the small file system."""
-    for name in ("environment.yml", "requirements.lock", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py"):
-        (small / name).parent.mkdir(exist_ok=True)
-        shutil.copy(PROJECT / name, small / name)
+    bare_project(small)
     return small
 
 
 @pytest.mark.parametrize("asks", [True, False])
 def test_no_room_for_the_environment(bare, fault, asks):
     """asks: whether it looks first how much room there is; that alone may be wrong, under a quota for example."""
-    if not asks:
-        path = bare / "runner/environment.py"
-        path.write_text(path.read_text().replace("NEEDED = 3.5e9", "NEEDED = 0"))
+    if asks:
+        shutil.copy(PROJECT / "runner/environment.py", bare / "runner")
     variables = {name: value for name, value in os.environ.items() if name not in ("CONDA_PREFIX", "PYTHONPATH")}
     for _ in range(2):  # what the first leaves must not look complete to the second
         with fault("no room for the environment"):
