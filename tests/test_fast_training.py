@@ -1,6 +1,7 @@
 """The fast network's training: its images, its forward pass, its step, on one device and on two."""
 
 import dataclasses
+import errno
 import functools
 import subprocess
 import sys
@@ -172,25 +173,67 @@ def test_two_trainings_end_with_the_same_bits(drawings):
     assert [row["loss"] for row in runs[0].epochs] == [row["loss"] for row in runs[1].epochs]
 
 
-def test_an_interrupted_training_ends_with_the_same_bits(drawings, own_folder, monkeypatch):
-    whole = fast_run.train("run", TINY, *drawings, 0, "float32", show=str)
+def interrupt(drawings, folder, monkeypatch):
+    """Interrupt a training after its first epoch; returns the path of its state."""
     run_epoch = FastTraining.run_epoch
 
-    def interrupted(training):
+    def stop(training):
         if training.epochs:
             raise KeyboardInterrupt
         return run_epoch(training)
 
-    monkeypatch.setattr(FastTraining, "run_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(FastTraining, "run_epoch", stop)
         fast_run.train("run", TINY, *drawings, 0, "float32", show=str)
-    monkeypatch.setattr(FastTraining, "run_epoch", run_epoch)
-    assert len(list(own_folder.rglob("state.npz"))) == 1
+    (path,) = folder.rglob("state.npz")
+    return path
+
+
+def epochs_on_disk(drawings):
+    training = FastTraining(TINY, *drawings, 0, "float32")
+    fast_run._State("run", training).restore()
+    return len(training.epochs)
+
+
+def test_an_interrupted_training_ends_with_the_same_bits(drawings, own_folder, monkeypatch):
+    whole = fast_run.train("run", TINY, *drawings, 0, "float32", show=str)
+    interrupt(drawings, own_folder, monkeypatch)
     lines = []
     resumed = fast_run.train("run", TINY, *drawings, 0, "float32", show=lines.append)
     assert same(weights(whole), weights(resumed))
     assert len(lines) == TINY.epochs
     assert list(own_folder.rglob("*")) == []
+
+
+def test_a_state_that_cannot_be_read_starts_afresh(drawings, own_folder, monkeypatch, capfd):
+    path = interrupt(drawings, own_folder, monkeypatch)
+    path.write_bytes(path.read_bytes()[:1000])
+    assert epochs_on_disk(drawings) == 0
+    assert "cannot be read: the training begins anew." in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
+def test_a_state_that_may_be_whole_stays(drawings, own_folder, monkeypatch, error):
+    def fail(_):
+        raise error
+
+    interrupt(drawings, own_folder, monkeypatch)
+    with monkeypatch.context() as patched, pytest.raises(type(error)):
+        patched.setattr(np, "load", fail)
+        epochs_on_disk(drawings)
+    assert epochs_on_disk(drawings) == 1
+
+
+def test_an_interruption_while_a_state_is_written_costs_one_epoch(drawings, own_folder, monkeypatch):
+    def half(path, *_):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    interrupt(drawings, own_folder, monkeypatch)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(np, "savez", half)
+        fast_run.train("run", TINY, *drawings, 0, "float32", show=str)
+    assert epochs_on_disk(drawings) == 1
 
 
 def test_another_seed_does_not_go_on_with_a_state(drawings, own_folder):

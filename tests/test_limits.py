@@ -62,6 +62,25 @@ def test_an_alarm_at_the_very_end_leaves_nothing_behind():
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
+def test_what_is_being_put_back_is_not_left_half_done():
+    done = []
+
+    class SlowToEnd:
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *error):
+            time.sleep(0.3)
+            done.append("put back")
+
+    with pytest.raises(OverTime), time_limit(0.1):
+        with SlowToEnd():
+            pass
+        assert done == ["put back"]
+        time.sleep(30)  # the alarm comes again
+    assert done == ["put back"]
+
+
 def test_in_another_thread_there_is_no_limit():
     ended = []
 
