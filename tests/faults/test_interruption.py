@@ -59,7 +59,7 @@ def hits(process, number):
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    process.output, process.errors = process.communicate(timeout=MOMENT)
+    _, process.errors = process.communicate(timeout=MOMENT)
     return process.returncode != 0
 
 

@@ -47,7 +47,7 @@ def test_a_full_disk_stops_execute_and_leaves_what_is_published(small, fault, le
     free = shutil.disk_usage(small).free
     filler.write_bytes(b"x" * max(free - left, 0))
     with fault("disk full, make execute"):
-        done = toy.run("execute", PYTHONDONTWRITEBYTECODE="1")
+        done = toy.run("execute")
         assert done.returncode in (1, 2)
         assert "Traceback" not in done.stderr and ("no space left" in done.stderr or "No space left" in done.stderr)
         assert toy.published() == before
@@ -112,7 +112,7 @@ def test_a_full_disk_stops_the_site_and_leaves_the_one_before(small, fault, room
     with fault("disk full, make site"):
         done = subprocess.run(
             [sys.executable, "-m", "runner.site", "site"], cwd=toy.folder, capture_output=True, text=True,
-            env=toy.environment(PYTHONDONTWRITEBYTECODE="1"),
+            env=toy.environment(),
         )  # fmt: skip
         assert done.returncode == 1, done.stderr
         assert is_one_sentence(done.stderr) and done.stderr.startswith("There is no space left for ")
