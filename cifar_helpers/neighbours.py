@@ -32,9 +32,10 @@ def nearest(points, count):
 def agreement_loss(logits, mates, spread=3.0):
     """Return SCAN's loss, a scalar: low where pairs agree on a cluster, and all clusters are used.
 
-    logits and mates: of images and of one neighbour each, shape (n, clusters), row by row.  The first term is
-    the mean of -log of the probability that both fall into the same cluster; the second, ``spread`` times the
-    entropy of the mean probabilities in nats, keeps all images from ending up in one cluster.
+    logits and mates: of images and of one neighbour each, shape (n, clusters), row by row.
+    The first term is the mean of -log of the probability that both fall into the same cluster;
+    the second, ``spread`` times the entropy of the mean probabilities in nats, keeps all images
+    from ending up in one cluster.
     """
     ours, theirs = tf.nn.log_softmax(logits), tf.nn.log_softmax(mates)
     apart = -tf.reduce_mean(tf.reduce_logsumexp(ours + theirs, axis=1))

@@ -144,13 +144,17 @@ def _nearest_sums(points, centres, chunk=20_000):
 def triangle_histograms(products, lengths, word_lengths):
     """Return the sum of every word's triangle activation in each quadrant, shape (n, 4 · words).
 
-    products: of patches with words, shape (n, rows, columns, words); lengths: the patches' squared lengths,
-    shape (n, rows, columns, 1); word_lengths: the words', shape (words,).  The activation of a word is how
-    much nearer than the average word it is, or 0: max(0, mean distance - distance).
+    products: of patches with words, shape (n, rows, columns, words).  lengths: the patches'
+    squared lengths, shape (n, rows, columns, 1).  word_lengths: the words', shape (words,).
+    The activation of a word is how much nearer than the average word it is, or 0:
+    max(0, mean distance - distance).
     """
     distances = tf.sqrt(tf.maximum(lengths + word_lengths - 2 * products, 0))
     nearer = tf.nn.relu(tf.reduce_mean(distances, axis=-1, keepdims=True) - distances)
     rows, columns = ((size + 1) // 2 for size in nearer.shape[1:3])
     upper, lower = nearer[:, :rows], nearer[:, rows:]
-    quarters = [upper[:, :, :columns], upper[:, :, columns:], lower[:, :, :columns], lower[:, :, columns:]]
+    quarters = [
+        upper[:, :, :columns], upper[:, :, columns:],
+        lower[:, :, :columns], lower[:, :, columns:],
+    ]  # fmt: skip
     return tf.concat([tf.reduce_sum(quarter, axis=(1, 2)) for quarter in quarters], axis=1)
