@@ -122,7 +122,7 @@ class Toy:
             shutil.copy(PROJECT / name, folder)
         helpers = folder / "cifar_helpers"
         helpers.mkdir()
-        for name in ("__init__.py", "artefacts.py", "limits.py", "page.py", "picture.py", "provenance.py"):
+        for name in ("__init__.py", "artefacts.py", "limits.py", "opening.py", "page.py", "picture.py", "provenance.py"):
             shutil.copy(PROJECT / "cifar_helpers" / name, helpers)
         (helpers / "data.py").write_text(DATA_MODULE)
         (helpers / "double.py").write_text(HELPER_MODULE)

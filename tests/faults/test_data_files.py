@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tiny_cifar import TINY, Evil, assert_tiny, trust
 
-from cifar_helpers import data
+from cifar_helpers import data, fetch
 from cifar_helpers.limits import memory_limit
 
 REAL = os.environ.get("CIFAR10_DIR")
@@ -66,9 +66,9 @@ def damaged(content, other, rng):
 @pytest.mark.parametrize("form", FORMS)
 def test_damage_is_caught_before_parsing(folder, fault, rng, monkeypatch, form):
     parsed = []
-    for layout in data._LAYOUTS:
+    for layout in fetch._LAYOUTS:
         object.__setattr__(layout, "parse", lambda content, parse=layout.parse: parsed.append(content) or parse(content))
-    monkeypatch.setattr(data.tarfile, "open", lambda *_, **__: pytest.fail("unpacked"))
+    monkeypatch.setattr(fetch.tarfile, "open", lambda *_, **__: pytest.fail("unpacked"))
     files = FORMS[form]
     others = [*files.values()] if len(files) > 1 else [*TINY.binary.values(), *TINY.python.values()]
     for _ in range(60):
@@ -87,14 +87,14 @@ def test_damage_is_caught_before_parsing(folder, fault, rng, monkeypatch, form):
 @pytest.mark.skipif(not REAL or not Path(REAL).is_dir(), reason="CIFAR10_DIR is not set to a folder with the real files")
 def test_damage_to_the_real_files_is_caught(fault, rng, monkeypatch, folder):
     monkeypatch.undo()
-    layout = next((layout for layout in data._LAYOUTS if all((Path(REAL) / name).exists() for name in layout.digests)), None)
+    layout = next((layout for layout in fetch._LAYOUTS if all((Path(REAL) / name).exists() for name in layout.digests)), None)
     if layout is None:
         pytest.skip("CIFAR10_DIR holds an archive, not the six files")
     for name in layout.digests:
         content = bytearray((Path(REAL) / name).read_bytes())
         content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
         with fault("damaged data file"), pytest.raises(data.DataDamaged, match="is not the official file"):
-            data._parse_verified(layout, name, bytes(content), name)
+            fetch._parse_verified(layout, name, bytes(content), name)
 
 
 # --- hostile archives, with a checksum that was made to match ---
@@ -151,7 +151,7 @@ def test_archive_with_anything_but_files_of_its_folder_is_refused(folder, fault,
 
 @pytest.mark.parametrize("kind", ["large file", "many files", "long name", "claimed"])
 def test_archive_that_unpacks_to_too_much_is_refused_in_little_memory(folder, fault, monkeypatch, kind):
-    monkeypatch.setattr(data, "MOST_BYTES", 2**21)
+    monkeypatch.setattr(fetch, "MOST_BYTES", 2**21)
     inside = "cifar-10-batches-py/"
     members = {
         "large file": [member(inside + "x", content=bytes(2**23))],
@@ -219,7 +219,7 @@ def test_what_never_ends_in_the_cache_of_keras_is_not_read(fault, monkeypatch, t
     monkeypatch.delenv("CIFAR10_DIR")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "datasets").mkdir()
-    make_endless(tmp_path / "datasets" / data.KERAS_ARCHIVE, kind)
+    make_endless(tmp_path / "datasets" / fetch.KERAS_ARCHIVE, kind)
     with fault("hostile data file"):
         assert "; remove it, or " in refused()
 
@@ -267,7 +267,7 @@ def test_a_pickle_of_anything_is_one_sentence(folder, fault, rng, monkeypatch):
         wrong = bytes(cut[: rng.integers(1, 400)])
         with fault("damaged pickle with a checksum made to match"):
             with pytest.raises(data.DataDamaged):
-                layout = data._PYTHON
+                layout = fetch._PYTHON
                 layout.digests["data_batch_1"] = hashlib.md5(wrong).hexdigest()
                 with memory_limit(2**30):  # some ask for more than a machine has
-                    data._parse_verified(layout, "data_batch_1", wrong, "data_batch_1")
+                    fetch._parse_verified(layout, "data_batch_1", wrong, "data_batch_1")

@@ -14,7 +14,7 @@ import time
 import pytest
 from tiny_cifar import TINY, assert_tiny, trust
 
-from cifar_helpers import data
+from cifar_helpers import data, fetch
 
 ARCHIVE = TINY.python_archive
 SIZE = len(ARCHIVE)
@@ -149,13 +149,13 @@ def server(monkeypatch, tmp_path):
     monkeypatch.delenv("CIFAR10_DIR", raising=False)
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(data, "_keras_folders", lambda: (tmp_path / "keras/datasets", tmp_path / "other/datasets"))
-    monkeypatch.setattr(data, "URL_BYTES", SIZE)
-    monkeypatch.setattr(data, "TIMEOUT", (30, 30))
+    monkeypatch.setattr(fetch, "_keras_folders", lambda: (tmp_path / "keras/datasets", tmp_path / "other/datasets"))
+    monkeypatch.setattr(fetch, "URL_BYTES", SIZE)
+    monkeypatch.setattr(fetch, "TIMEOUT", (30, 30))
     monkeypatch.setattr(data, "PACE", (60, 1000))
     monkeypatch.setattr(data, "PAUSE", 0.01)
     with Server() as listener:
-        monkeypatch.setattr(data, "URL", listener.url)
+        monkeypatch.setattr(fetch, "URL", listener.url)
         thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield listener
@@ -169,7 +169,7 @@ def cached(tmp_path):
 
 
 def be_impatient(monkeypatch, seconds):
-    monkeypatch.setattr(data, "TIMEOUT", (seconds, seconds))
+    monkeypatch.setattr(fetch, "TIMEOUT", (seconds, seconds))
     monkeypatch.setattr(data, "PACE", (1.3 * seconds, 1000))
 
 
@@ -184,13 +184,13 @@ def test_a_fault_that_stays_ends_in_one_sentence_and_leaves_nothing(server, faul
         with pytest.raises(data.DataUnavailable) as caught:
             data.load_cifar10()
         sentence = str(caught.value)
-        assert reason in sentence and data.URL in sentence and "\n" not in sentence
+        assert reason in sentence and fetch.URL in sentence and "\n" not in sentence
         assert sentence.endswith("or use DATA=stand-in.")
         assert time.monotonic() - started < 25  # less than the patience with one that hangs
         assert cached(tmp_path) == []
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert [f"retry {number} of {data.RETRIES}." in printed.err for number in (1, 2, 3)] == [True, True, False]
+    assert [f"retry {number} of {fetch.RETRIES}." in printed.err for number in (1, 2, 3)] == [True, True, False]
     assert is_slow or server.served == (31 * 3 if reason == "from one address to the next" else 3)  # 30 redirects are followed
     if not re.search("middle|half|drips|wrong|more|never|empty|page|packed|stalls before the file", name):
         assert "%" not in printed.err, "a bar without a byte"
@@ -205,7 +205,7 @@ def test_a_fault_that_passes_ends_well(server, fault, monkeypatch, tmp_path, nam
     server.answers = itertools.chain([answer] * attempt, itertools.repeat(FINE))
     with fault("download"):
         assert_tiny(data.load_cifar10())
-        assert cached(tmp_path) == [data.KERAS_ARCHIVE]
+        assert cached(tmp_path) == [fetch.KERAS_ARCHIVE]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_server_that_is_slow_but_steady_is_waited_for(server, fault, monkeypat
 def test_a_refused_connection_ends_in_one_sentence(server, fault, monkeypatch):
     with socket.socket() as unused:  # bound, but not listening
         unused.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(data, "URL", f"http://127.0.0.1:{unused.getsockname()[1]}/")
+        monkeypatch.setattr(fetch, "URL", f"http://127.0.0.1:{unused.getsockname()[1]}/")
         with fault("download"), pytest.raises(data.DataUnavailable, match=r"\(the connection failed or broke off\); .*DATA=stand-in"):
             data.load_cifar10()
 
@@ -254,7 +254,7 @@ def test_a_name_that_does_not_resolve_ends_in_one_sentence(server, fault, monkey
     def unknown(*_, **__):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(data, "URL", "http://no-such-host.invalid/")
+    monkeypatch.setattr(fetch, "URL", "http://no-such-host.invalid/")
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with fault("download"), pytest.raises(data.DataUnavailable, match=r"\(the connection failed or broke off\); .*DATA=stand-in"):
         data.load_cifar10()
@@ -283,7 +283,7 @@ def test_what_arrived_is_verified_before_it_has_the_name_that_others_look_for(se
     import pooch.core
 
     verify = pooch.core.hash_matches
-    target = tmp_path / "keras/datasets" / data.KERAS_ARCHIVE
+    target = tmp_path / "keras/datasets" / fetch.KERAS_ARCHIVE
     monkeypatch.setattr(pooch.core, "hash_matches", lambda *a, **k: (seen.append(target.exists()), verify(*a, **k))[1])
     server.answers = iter([FAULTS["a wrong file of the right size"][0], FINE])
     with fault("download"):

@@ -143,8 +143,9 @@ def test_a_model_whose_configuration_is_no_network_is_refused(fault, tmp_path, c
 def test_what_was_verified_is_what_gets_loaded(fault, monkeypatch, tmp_path):
     path = tmp_path / "baseline.keras"
     shutil.copy(PROJECT / "models" / path.name, path)
-    is_plain = classifier._is_plain
-    monkeypatch.setattr(classifier, "_is_plain", lambda content: (path.write_bytes(b"another"), is_plain(content))[1])
+    import tempfile
+    make = tempfile.TemporaryDirectory
+    monkeypatch.setattr(classifier.tempfile, "TemporaryDirectory", lambda: (path.write_bytes(b"another"), make())[1])
     with fault("model exchanged while it is loaded"):
         assert load_classifier(path, CARDS["baseline"]).model.count_params() == 552_874
 
