@@ -86,14 +86,17 @@ def load_classifier(path, card):
         )
     import cifar_helpers.quiet  # noqa: F401, I001  (first: keeps TensorFlow's start-up quiet)
     import keras
+    from keras.src.saving.serialization_lib import SafeModeScope
 
     with tempfile.TemporaryDirectory() as folder:  # what was verified gets loaded, whatever happens to the file meanwhile
         copy = Path(folder, path.name)
         copy.write_bytes(content)
         try:
-            return Classifier(keras.models.load_model(copy, compile=False, safe_mode=True), card)
+            # `safe_mode` does not count where somebody has permitted everything in this process; the scope does.
+            with SafeModeScope(True):
+                return Classifier(keras.models.load_model(copy, compile=False, safe_mode=True), card)
         except Exception:  # what Keras raises for a file that makes no sense is anything
-            raise DamagedModel(f"{path.name} holds more than weights and plain layers: restore models/ from git.") from None
+            raise DamagedModel(f"{path.name} is no network that Keras loads safely: restore models/ from git.") from None
 
 
 def show_answer(picture, pixels, likely, threshold=None):
