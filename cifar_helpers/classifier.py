@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,9 @@ def load_classifier(path, card):
         copy = Path(folder, path.name)
         copy.write_bytes(content)
         try:
+            with zipfile.ZipFile(copy) as archive:
+                if sum(member.file_size for member in archive.infolist()) > 10 * len(content):
+                    raise ValueError("Keras would unpack up to 4 GB of it")
             # `safe_mode` does not count where somebody has permitted everything in this process; the scope does.
             with SafeModeScope(True):
                 return Classifier(keras.models.load_model(copy, compile=False, safe_mode=True), card)
