@@ -2,7 +2,6 @@
 
 import os
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -131,16 +130,6 @@ def test_any_size(tmp_path, size):
 # --- what is refused ---
 
 
-def png(width, height, rows=b""):
-    """The bytes of a PNG file that claims this size."""
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
 def refusal(path):
     with pytest.raises(BadPicture) as reason:
         read_picture(path)
@@ -158,16 +147,16 @@ def test_what_is_no_picture_is_refused(tmp_path, content):
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "bmp", "tif"])
 def test_half_a_file_is_refused(tmp_path, ending):
-    whole, half = tmp_path / f"whole.{ending}", tmp_path / f"half.{ending}"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)).save(whole)
-    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert "damaged" in refusal(half) or "is not a picture" in refusal(half)
+    path = tmp_path / f"half.{ending}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)).save(path)
+    os.truncate(path, path.stat().st_size // 2)
+    assert "damaged" in (sentence := refusal(path)) or "is not a picture" in sentence
 
 
-@pytest.mark.parametrize("width", [11_000, 60_000])
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, width):
-    path = tmp_path / "bomb.png"
-    path.write_bytes(png(width, width, bytes(100)))
+@pytest.mark.parametrize("side", [7_100, 60_000])
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, side):
+    path = tmp_path / "bomb.bmp"
+    path.write_bytes(b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0))
     assert "more than 50,000,000 pixels" in refusal(path)
 
 
