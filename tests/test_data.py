@@ -10,9 +10,9 @@ import sys
 
 import numpy as np
 import pytest
-from tiny_cifar import IMAGES_PER_FILE, TINY, assert_tiny, trust, write
 
 from cifar_helpers import data, fetch
+from tiny_cifar import IMAGES_PER_FILE, TINY, assert_tiny, trust, write
 
 REAL_CHECKSUM, REAL_PLACE, REAL_KERAS_FOLDERS = data.CHECKSUM, os.environ.get("CIFAR10_DIR"), fetch._keras_folders
 
@@ -164,7 +164,7 @@ def test_no_limit_keeps_all(folder, limit):
 
 
 def test_what_is_unknown_is_refused():
-    with pytest.raises(ValueError, match="must be \"cifar10\" or \"stand-in\", not 'mnist'"):
+    with pytest.raises(ValueError, match='must be "cifar10" or "stand-in", not \'mnist\''):
         data.load_images("mnist")
     with pytest.raises(ValueError, match="not -1"):
         data.load_images("stand-in", limit=-1)

@@ -9,10 +9,10 @@ import tarfile
 import tracemalloc
 
 import pytest
-from tiny_cifar import TINY, Evil, assert_tiny, trust
 
 from cifar_helpers import data, fetch
 from cifar_helpers.limits import memory_limit
+from tiny_cifar import TINY, Evil, assert_tiny, trust
 
 FULL = os.environ.get("TUTORIAL_FAULT_FULL") == "1"
 FORMS = {
@@ -225,7 +225,8 @@ def test_what_never_ends_is_not_read(folder, fault, monkeypatch, tmp_path, name,
 
 CALLS = [
     b"cos\nsystem\n(S'touch MARK'\ntR.", b"cbuiltins\neval\n(S'open(\"MARK\", \"w\")'\ntR.",
-    b"(S'touch MARK'\nios\nsystem\n.", b"cnumpy\nload\n(S'MARK'\ntR.", b"cnumpy.core.multiarray\nfromfile\n(S'MARK'\ntR.",
+    b"(S'touch MARK'\nios\nsystem\n.", b"cnumpy\nload\n(S'MARK'\ntR.",
+    b"cnumpy.core.multiarray\nfromfile\n(S'MARK'\ntR.",
     b"cnumpy\nndarray.tofile\n(S'MARK'\ntR.", b"cnumpy.core.multiarray\n_reconstruct\n(cos\nsystem\n(I0\ntS'b'\ntR.",
     *range(pickle.HIGHEST_PROTOCOL + 1),
 ]  # fmt: skip

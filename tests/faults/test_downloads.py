@@ -1,4 +1,4 @@
-"""Downloads from a server that misbehaves in every way, on the loopback address: the images come whole, or one sentence."""
+"""Downloads from a server that misbehaves in every way, on this machine: the images come whole, or one sentence."""
 
 import contextlib
 import gzip
@@ -12,9 +12,9 @@ import time
 import types
 
 import pytest
-from tiny_cifar import TINY, assert_tiny, trust, write
 
 from cifar_helpers import data, fetch
+from tiny_cifar import TINY, assert_tiny, trust, write
 
 FULL = os.environ.get("TUTORIAL_FAULT_FULL") == "1"
 
@@ -244,7 +244,9 @@ def test_no_connection_ends_in_one_sentence(server, fault, monkeypatch, is_known
         assert FAILED in (sentence := refused()) and fetch.WAYS_OUT in sentence
 
 
-def test_no_more_than_the_archive_is_written_and_it_has_no_name_before_it_is_verified(server, fault, monkeypatch, tmp_path):
+def test_no_more_than_the_archive_is_written_and_it_has_no_name_before_it_is_verified(
+    server, fault, monkeypatch, tmp_path
+):
     import pooch.core
 
     sizes, names, verify = [], [], pooch.core.hash_matches
@@ -255,7 +257,9 @@ def test_no_more_than_the_archive_is_written_and_it_has_no_name_before_it_is_ver
         return verify(path, *arguments, **options)
 
     monkeypatch.setattr(pooch.core, "hash_matches", seen)
-    monkeypatch.setattr(pooch.core.os, "remove", lambda path, remove=os.remove: (sizes.append(os.path.getsize(path)), remove(path)))
+    monkeypatch.setattr(
+        pooch.core.os, "remove", lambda path, remove=os.remove: (sizes.append(os.path.getsize(path)), remove(path))
+    )
     server.answers = iter([FAULTS["a wrong file of the right size"][0], FAULTS["a file that never ends"][0], FINE])
     with fault("download"):
         assert_tiny(data.load_cifar10())

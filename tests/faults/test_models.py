@@ -38,7 +38,10 @@ def test_a_damaged_model_is_one_sentence_and_is_not_loaded(fault, rng, monkeypat
             "truncated": whole[:place], "longer": whole + rng.bytes(1), "empty": b"",
             "swapped": (PROJECT / "models" / "fast94_twin.keras").read_bytes(),
         }[kind])  # fmt: skip
-        with fault("damaged model"), pytest.raises(DamagedModel, match=r"^\S+ is not the file .*: restore models/ from git, or .*\.$"):
+        with (
+            fault("damaged model"),
+            pytest.raises(DamagedModel, match=r"^\S+ is not the file .*: restore models/ from git, or .*\.$"),
+        ):
             load_classifier(path, CARDS["fast94"])
 
 
@@ -68,7 +71,12 @@ def evil_object(mark, kind):
         return lambda_layer(mark)
     module, name, *registered = OBJECTS[kind]
     settings = {"function": "system", "registered": {"units": 1}}.get(kind, {"name": f"touch {mark}"})
-    return {"module": module, "class_name": name, "config": settings, "registered_name": registered[0] if registered else None}
+    return {
+        "module": module,
+        "class_name": name,
+        "config": settings,
+        "registered_name": registered[0] if registered else None,
+    }
 
 
 def matching(path):
@@ -92,7 +100,9 @@ def permissive():
 @pytest.mark.parametrize("is_permitted", [False, True] if FULL else [True])
 @pytest.mark.parametrize("place", ["layer", "initializer"] if FULL else ["layer"])
 @pytest.mark.parametrize("kind", ["lambda layer", *OBJECTS])
-def test_a_model_that_carries_code_is_refused_even_with_a_matching_checksum(fault, request, tmp_path, kind, place, is_permitted):
+def test_a_model_that_carries_code_is_refused_even_with_a_matching_checksum(
+    fault, request, tmp_path, kind, place, is_permitted
+):
     if is_permitted:
         request.getfixturevalue("permissive")
     changed, mark = config(), tmp_path / "mark"
@@ -100,7 +110,9 @@ def test_a_model_that_carries_code_is_refused_even_with_a_matching_checksum(faul
     if place == "layer":
         layers.insert(1, evil_object(str(mark), kind))
     else:
-        next(layer for layer in layers if layer["class_name"] == "Dense")["config"]["kernel_initializer"] = evil_object(str(mark), kind)
+        next(layer for layer in layers if layer["class_name"] == "Dense")["config"]["kernel_initializer"] = evil_object(
+            str(mark), kind
+        )
     path = tmp_path / "evil.keras"
     rewrite(path, {"config.json": json.dumps(changed)})
     with fault("model that carries code"):
