@@ -8,15 +8,17 @@ import statistics
 import time
 
 from cifar_helpers.artefacts import write_json
-from runner.execute import machine
-from runner.publish import BUILD, only_one
+from runner.machine import machine
+from runner.project import HERE
+from runner.publish import only_one
 
+BUILD = HERE.build
 ROUNDS = 4
 
 
 def run():
     """Measure, print and write, unless a chapter or a study is training here.  Returns 0."""
-    with only_one():
+    with only_one(HERE):
         return _measure()
 
 

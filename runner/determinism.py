@@ -20,9 +20,10 @@ from runner import publish
 from runner.chapters import PROJECT, BadRequest, read_whole
 from runner.ending import without_traceback
 from runner.execute import machine
-from runner.publish import BUILD
+from runner.project import HERE
 from runner.training import CHANGED, MISSING, ends_well
 
+BUILD = HERE.build
 EPOCHS = FAST84.epochs
 IMAGES = 5000  # to train on, and as many to score
 # Each way is compared with the first of its type, and that in bfloat16 with that in float32.  What stands in capitals
@@ -56,7 +57,7 @@ class DeterminismStudy:
 
     def make(self):
         """Measure every way in a process of its own, compare, and write the result."""
-        publish.require_places([self.path])
+        publish.require_places(HERE, [self.path])
         code, folder = _code(), BUILD / "determinism"
         folder.mkdir(parents=True, exist_ok=True)
         rows, results = [], {}
@@ -69,7 +70,7 @@ class DeterminismStudy:
             rows.append({"name": name, "against": against, **row, **compared(found, results[against])})
         record = {"epochs": EPOCHS, "images": IMAGES, "code": code}
         write_json(folder / "new.json", {**record, "ways": rows, "hardware": machine()})
-        publish.together({self.path: folder / "new.json"})
+        publish.together(HERE, {self.path: folder / "new.json"})
 
 
 def compared(found, first):

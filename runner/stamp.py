@@ -86,17 +86,17 @@ def page_code(chapter):
     return digest([code_digest(source(cell)) for cell in chapter.code_cells])
 
 
-def problems(page, root=PROJECT, profile="full"):
+def problems(page, root=None, profile="full"):
     """What is stale about ``page``: a list of phrases, empty if it is fresh.
 
-    page: a Chapter.  root: the folder with the artefacts that it read and wrote.
+    page: a Chapter.  root: the folder with the artefacts that it read and wrote; by default, that of its project.
     """
     stamp = page.notebook["metadata"].get(KEY)
     if not stamp:
         return ["it has not been run by `make execute`"]
-    helpers = helper_digests(page.tree)
+    helpers = helper_digests(page.tree, page.project.root / "cifar_helpers")
     try:
-        return _differences(page, stamp, helpers, root, profile)
+        return _differences(page, stamp, helpers, root or page.project.root, profile)
     except (AttributeError, KeyError, TypeError):
         return ["its stamp is damaged"]
 
@@ -116,14 +116,14 @@ def _differences(page, stamp, helpers, root, profile):
         for module in sorted(helpers.keys() | stamp["helpers"].keys())
         if helpers.get(module) != stamp["helpers"].get(module)
     ]
-    locked = locked_versions()
+    locked = locked_versions(page.project.root)
     found += [
         f"{package} is locked at {locked.get(package)} and made it at {version}"
         for package, version in stamp["versions"].items()
         if locked.get(package) != version
     ]
     for name, expected in {**stamp["reads"], **stamp["writes"]}.items():
-        path = (PROJECT if name in page.reads_published else root) / name
+        path = (page.project.root if name in page.reads_published else root) / name
         if not path.exists():
             found.append(f"{name} is missing")
         elif isinstance(expected, dict):
@@ -153,12 +153,12 @@ def newer_results(page):
     Only of trainings that it had read others of, or that its code names: the rest is for other pages.
     """
     reads = page.notebook["metadata"].get(KEY, {}).get("reads", {})
-    folders = {name: known for name, known in reads.items() if isinstance(known, dict) and (PROJECT / name).is_dir()}
+    folders = {name: known for name, known in reads.items() if isinstance(known, dict) and (page.project.root / name).is_dir()}
     named = {node.value for node in ast.walk(page.tree) if isinstance(node, ast.Constant)}
     return sorted(
         f"{name}/{file}"
         for name, known in folders.items()
-        for file in file_digest(PROJECT / name).keys() - known.keys()
+        for file in file_digest(page.project.root / name).keys() - known.keys()
         if _training(file) in named | {_training(other) for other in known}
     )
 

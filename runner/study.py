@@ -5,11 +5,13 @@ the recipe.  No chapter waits for a training; chapters 4 and 6 read what is ther
 that was interrupted goes on after its last finished epoch.
 """
 
+import ast
 import fnmatch
 
 from cifar_helpers.fast_recipe import ABLATION, FAST84, FAST94
 from runner.chapters import PROJECT, BadRequest
 from runner.determinism import DeterminismStudy
+from runner.project import HERE
 from runner.publish import only_one
 from runner.training import CHANGED, BaselineTraining, ClusterTraining, FastTraining, TutorialTraining
 
@@ -54,6 +56,15 @@ def outdated():
     return {name: reason for name, reason in found.items() if reason == CHANGED}
 
 
+def require_fresh(chapter):
+    """Raise BadRequest if a result that ``chapter`` reads was made by other code than today's."""
+    named = tuple(node.value for node in ast.walk(chapter.tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    for name, reason in outdated().items() if chapter.reads_published else ():
+        folder, _, file = name.rpartition("/")
+        if name in chapter.reads_published or folder in chapter.reads_published and file.rpartition("-seed")[0] in named:
+            raise BadRequest(f"{chapter.name} reads {name}, but {reason}: run `make study` first.")
+
+
 def run(pattern="*"):
     """Make the results that are missing or outdated, of the studies whose names match.  Returns 0."""
     chosen = [study for study in STUDIES if fnmatch.fnmatch(study.name, pattern)]
@@ -64,7 +75,7 @@ def run(pattern="*"):
         _require_data()
     for number, study in enumerate(waiting, start=1):
         print(f"\n{study.name}  ({number} of {len(waiting)}): {study.problem()}.", flush=True)
-        with only_one():
+        with only_one(HERE):
             study.make()
         print(f"{study.path.relative_to(PROJECT)} is written.", flush=True)
     print("All results are up to date.")

@@ -19,9 +19,10 @@ from runner.chapters import PROJECT, BadRequest, Chapter, read_whole, source
 from runner.ending import without_traceback
 from runner.environment import locked_versions
 from runner.execute import machine, make_reproducible
-from runner.publish import BUILD
+from runner.project import HERE
 from runner.stamp import file_digest
 
+BUILD = HERE.build
 FINISHED = BUILD / "finished"  # notes of trainings that have ended, whose result is not yet published
 MISSING, CHANGED = "it is missing", "its recipe has changed since"
 
@@ -31,8 +32,8 @@ def ends_well(module, *arguments, **variables):
 
     Its session is its own, so of Ctrl-C only this process hears, and says what there is to say.
     """
-    environment = {**os.environ, "PYTHONHASHSEED": "0", **variables}
-    options = {"cwd": PROJECT, "env": environment, "start_new_session": True, **publish.for_workers()}
+    environment = HERE.environment(**variables)
+    options = {"cwd": PROJECT, "env": environment, "start_new_session": True, **HERE.for_workers()}
     return subprocess.run([sys.executable, "-m", module, *arguments], check=False, **options).returncode == 0
 
 
@@ -60,10 +61,10 @@ class Training:
 
     def make(self):
         """Train, score and write the result, in a new process: each run then starts alike."""
-        publish.require_places([self.path, *([PROJECT / self.model] if self.model else [])])
+        publish.require_places(HERE, [self.path, *([PROJECT / self.model] if self.model else [])])
         shutil.rmtree(FINISHED, ignore_errors=True)
         FINISHED.mkdir(parents=True)
-        variables = {"TUTORIAL_CHECKPOINTS": str(publish.CHECKPOINTS), "TUTORIAL_FINISHED": str(FINISHED)}
+        variables = {"TUTORIAL_CHECKPOINTS": str(HERE.checkpoints), "TUTORIAL_FINISHED": str(FINISHED)}
         if not ends_well("runner.training", self.name, **variables):
             raise BadRequest(f"{self.name} stopped before its end; `make study` goes on with it.")
 
@@ -90,8 +91,8 @@ class Training:
             make_reproducible(weights)
             record["writes"] = {self.model: file_digest(weights)}
         write_json(made[self.path], record)
-        publish.together(made)
-        for checkpoint in publish.finished_trainings(FINISHED):
+        publish.together(HERE, made)
+        for checkpoint in publish.finished_trainings(HERE, FINISHED):
             discard(checkpoint)
 
 
