@@ -16,7 +16,8 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from runner.chapters import BadRequest, read_whole
+from runner.chapters import read_whole
+from runner.ending import BadRequest
 
 PACKAGES = ("cifar_helpers", "runner")
 # Modules whose results prove themselves: the images by their checksum, the decoding of pictures by its tests.

@@ -8,7 +8,7 @@ import statistics
 import time
 
 from cifar_helpers.artefacts import write_json
-from runner.execute import machine
+from runner.machine import machine
 from runner.publish import only_one
 
 ROUNDS = 4

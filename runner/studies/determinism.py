@@ -20,7 +20,7 @@ from runner import publish
 from runner.chapters import read_whole
 from runner.digests import Code, edited, file_digest
 from runner.ending import BadRequest, without_traceback
-from runner.execute import machine
+from runner.machine import machine
 from runner.studies.study import MISSING, ends_well, in_words
 
 EPOCHS = FAST84.epochs

@@ -15,7 +15,8 @@ from runner import publish
 from runner.chapters import read_whole
 from runner.digests import Code, digest, edited, file_digest
 from runner.ending import BadRequest
-from runner.execute import machine, make_reproducible
+from runner.execute import make_reproducible
+from runner.machine import machine
 
 MISSING = "it is missing"
 TRAININGS = "runner.studies.training"  # where the functions are

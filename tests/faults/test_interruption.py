@@ -96,20 +96,20 @@ from runner.ending import in_one_sentence
 with in_one_sentence({SENTENCE!r}):
     import sys
     from runner import publish
-    from runner.chapters import PROJECT
+    from runner.project import HERE
     names = ["notebooks/01_first.ipynb", "models/a.keras", "models/b.keras", "results/value.json", "results/runs/x.json"]
     first = int(sys.argv[1])
     for generation in range(first, first + 8):
-        with publish.only_one():
+        with publish.only_one(HERE):
             if generation == first:
-                print(*{{(PROJECT / name).read_text()[:6] for name in names}}, flush=True)
+                print(*{{(HERE.root / name).read_text()[:6] for name in names}}, flush=True)
             made = {{}}
             for name in names:
-                path = publish.BUILD / "made" / name
+                path = HERE.build / "made" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(f"{{generation:5}}\\n" * 50_000)
-                made[PROJECT / name] = path
-            publish.together(made)
+                made[HERE.root / name] = path
+            publish.together(HERE, made)
 """
 NAMES = ["notebooks/01_first.ipynb", "models/a.keras", "models/b.keras", "results/value.json", "results/runs/x.json"]
 
@@ -172,7 +172,7 @@ def test_a_run_that_was_killed_between_two_files_is_finished_by_check(publishing
 
 
 def test_what_was_edited_after_the_kill_is_not_overwritten(publishing, fault):
-    stopped = PUBLISHING.replace("    for generation", "    import os\n    publish.finish = lambda: publish.READY.exists() and os._exit(9)\n    for generation", 1)
+    stopped = PUBLISHING.replace("    for generation", "    import os\n    publish.finish = lambda project: project.ready.exists() and os._exit(9)\n    for generation", 1)
     with fault("kill, between two published files"):
         process = started([sys.executable, "-c", stopped, "7"], publishing.folder)
         process.communicate(timeout=MOMENT)

@@ -15,6 +15,7 @@ from cifar_helpers import artefacts, classifier
 from cifar_helpers.classifier import DamagedModel, load_classifier
 from runner.chapters import PROJECT, BadRequest
 from runner.predict import _load
+from runner.project import Project
 
 CARDS = artefacts.read_json(PROJECT / "models" / "cards.json")
 
@@ -28,7 +29,6 @@ def test_shipped_models_hold_plain_layers(name):
 @pytest.mark.parametrize("name", ["baseline", "fast94"])
 def test_a_damaged_model_is_one_sentence_and_is_not_loaded(fault, rng, monkeypatch, tmp_path, name, kind):
     monkeypatch.setattr(keras.models, "load_model", lambda *_, **__: pytest.fail("loaded"))
-    monkeypatch.setattr(artefacts, "PROJECT", tmp_path)
     (tmp_path / "models").mkdir()
     path = tmp_path / "models" / f"{name}.keras"
     whole = (PROJECT / "models" / f"{name}.keras").read_bytes()
@@ -40,7 +40,7 @@ def test_a_damaged_model_is_one_sentence_and_is_not_loaded(fault, rng, monkeypat
             "swapped": (PROJECT / "models" / "fast94_twin.keras").read_bytes(),
         }[kind])  # fmt: skip
         with fault("damaged model"), pytest.raises(BadRequest, match=r"^\S+ is not the file .*: restore (models/|it) from git, or .*\.$"):
-            _load(name, CARDS[name])
+            _load(Project(tmp_path), name, CARDS[name])
 
 
 def config():

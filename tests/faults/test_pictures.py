@@ -14,6 +14,7 @@ from PIL import Image
 
 from cifar_helpers.picture import MOST_PIXELS, BadPicture, read_picture
 from runner import predict
+from runner.project import HERE
 
 FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"]
 EACH = 260  # mutated files of each format
@@ -227,7 +228,7 @@ def test_bombs_and_strange_files_one_process_answers_for_all(fault, tmp_path, ca
     paths = [*map(str, strange), "/dev/zero", "/dev/stdin", not_utf8, "n" * 5000, str(tmp_path / "whole.png")]
     started = time.monotonic()
     with fault("hostile picture", len(paths) - 1), little_memory():
-        status = predict.main(["--json", *paths])
+        status = predict.main(HERE, ["--json", *paths])
         found = json.loads(capsys.readouterr().out)
         assert status == 2 and time.monotonic() - started < 60
         answers = [picture for picture in found["pictures"] if "answer" in picture]
