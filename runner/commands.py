@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from runner import bench, predict, publish, results, stamp, study
+from runner import bench, predict, prose, publish, results, stamp, study
 from runner.chapters import BadRequest, all_chapters, chosen_chapters, reading
 from runner.execute import Run, execute_all
 from runner.publish import only_one
@@ -80,6 +80,9 @@ def execute(chosen, chapters, settings, changes):
     print("\n" + results.terminal_table(pages))
     if data == "stand-in":
         print("\nThese figures were made with drawings instead of CIFAR-10 and mean nothing for CIFAR-10.")
+    for page in pages:
+        for words in prose.not_so(page.notebook):
+            print(f"{page.name} claims what is not so in this run: {words}.")
     return 0
 
 
@@ -105,6 +108,10 @@ def check():
     chapters = all_chapters()
     with reading("A page, a result, the lock or the README"):
         stale = {chapter.name: found for chapter in chapters if (found := stamp.problems(chapter))}
+        for chapter in chapters:
+            claims = [f"it claims what is not so: {words}" for words in prose.not_so(chapter.notebook)]
+            if said := prose.differences(chapter.notebook) + claims:
+                stale[chapter.name] = stale.get(chapter.name, []) + said
         stale |= {name: [reason] for name, reason in study.outdated().items()}
         if not stale and not results.readme_is_current(chapters):
             stale["README.md"] = ["its table of results is not what the pages say"]

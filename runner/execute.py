@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cifar_helpers import data
 from cifar_helpers.artefacts import discard, replace
-from runner import ending, publish, stamp
+from runner import ending, prose, publish, stamp
 from runner.chapters import NOTEBOOKS, PROJECT, Chapter, source, tags
 from runner.publish import BUILD
 
@@ -83,6 +83,7 @@ def execute_all(chapters, run, everything):
     """
     chapters = _with_missing(chapters, run, everything)
     for chapter in chapters:
+        prose.require(chapter)
         publish.require_places([_page(chapter, run).path, *(run.root / name for name in chapter.writes)])
     pages, finished = [], {}
     for chapter in chapters:
@@ -144,7 +145,7 @@ def execute_one(chapter, run):
         make_reproducible(path)
     finished = publish.finished_trainings(scratch / "finished")
     seconds += sum(finished.values())  # what a resumed run did not have to spend again, but the page cost
-    page = _normalised(executed, chapter, keep_injected=not run.is_published)
+    page = prose.fill(_normalised(executed, chapter, keep_injected=not run.is_published))
     results = _results(chapter, page, artefacts, round(seconds, 1))
     page["metadata"][stamp.KEY] = {**inputs, **results}
     _fill_in(page)
@@ -301,15 +302,17 @@ def _results(chapter, page, artefacts, seconds):
 
 
 def _headline(page):
-    """What the cell tagged "headline" displayed, a sentence; "" for a page without one."""
+    """A page's result as a sentence: what the cell tagged "headline" displayed, or the text of the one tagged "result"."""
     for cell in page.cells_tagged("headline"):
         for output in cell["outputs"]:
             return "".join(output["data"]["text/markdown"]).strip()
-    return ""
+    return prose.result(page.notebook)
 
 
 def _fill_in(page):
     texts = stamp.filled_cells(page["metadata"][stamp.KEY])
+    if not any("headline" in tags(cell) for cell in page["cells"]):
+        del texts["result"]  # its spans are filled
     for cell in page["cells"]:
         for tag in tags(cell):
             if cell["cell_type"] == "markdown" and tag in texts:

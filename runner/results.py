@@ -4,6 +4,7 @@ import re
 
 from cifar_helpers.artefacts import replace, write_json
 from runner.chapters import NOTEBOOKS, PROJECT, read_whole, source
+from runner import prose
 from runner.stamp import KEY
 
 README = PROJECT / "README.md"
@@ -29,7 +30,8 @@ def readme_table(chapters):
     lines = ["| chapter | what it does | result | minutes | minutes in float32 |", "|---|---|---|---|---|"]
     for page in pages:
         link = f"[{title(page)}](notebooks/{page.path.name})"
-        headline, (minutes, in_float32) = page.notebook["metadata"][KEY]["headline"], _minutes(page)
+        minutes, in_float32 = _minutes(page)
+        headline = prose.result(page.notebook)
         lines.append(f"| {link} | {_purpose(page)} | {headline} | {minutes} | {in_float32} |")
     return "\n".join([*lines, "", measured(pages)]) + "\n"
 
