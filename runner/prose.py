@@ -156,8 +156,12 @@ def _markdown(notebook):
 NUMBER = re.compile(r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d{4,}|\d+(?=\s?%))(?![\w,]\d|\w|\.\d)\s?%?")
 SOURCE = re.compile(r"https?://|arXiv:\d{4}\.\d{4,5}|results/[\w/.-]+\.json|<!-- from: \S")
 CODE = re.compile(r"`[^`\n]*`")
-# What holds such digits and states nothing that was measured: a level, certainty, and what two networks are called.
-NAMES = re.compile(r"95\s?%[\s-]+(?=interval)|\b100\s?%|\b(?:84|94)%\s+(?=network|recipe)|Python 3\.[\d., or]+|CC BY 4\.0")
+# What holds such digits and states nothing that was measured: a level, certainty, what two networks are called, the sizes
+# of CIFAR-10 and of its parts, versions.
+NAMES = re.compile(
+    r"95\s?%[\s-]+(?=\**interval)|\b100\s?%|\b(?:84|94)%\s+(?=network|recipe)|\b(?:10|45|50|60),000\b"
+    r"|(?<=on the )5,000(?= validation)|Python 3\.[\d., or]+|CC BY 4\.0"
+)
 UNSEEN = re.compile(r"^ *```.*?^ *```|^---\n.*?^---\n|(?<=\]\()[^)\s]*(?=\))", re.M | re.S)
 
 
@@ -181,6 +185,39 @@ def unsourced(text, code=""):
                 and ("%" in number[0] or float(value.replace(",", "")) not in literals)
             ]
     return found
+
+
+def unsourced_on(page, code=""):
+    """What ``unsourced`` finds on a page: in its Markdown, its alt texts and the strings of cells that say something.
+
+    page: a Chapter.  code: that of other cells that belong to it, such as those of its solutions.
+    """
+    code = "\n".join([code, *map(source, page.code_cells)])
+    found = []
+    for number, cell in enumerate(page.notebook["cells"], start=1):
+        if cell["cell_type"] == "markdown":
+            texts = [] if "cost" in tags(cell) or _is_filled(cell, page) else [source(cell)]
+        else:
+            texts = [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", ""), *_said(source(cell))]
+        found += [f"cell {number}: {problem}" for text in texts for problem in unsourced(text, code)]
+    return found
+
+
+def _is_filled(cell, page):
+    return "result" in tags(cell) and bool(page.cells_tagged("headline"))
+
+
+def _said(code):
+    """The strings of a cell that calls ``say``, with a gap for each computed value."""
+    tree = ast.parse(code)
+    if not any(isinstance(node, ast.Call) and ast.unparse(node.func) == "say" for node in ast.walk(tree)):
+        return []
+    specs = {id(node.format_spec) for node in ast.walk(tree) if isinstance(node, ast.FormattedValue)}
+    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) and id(node) not in specs]
+    inside = {id(part) for node in joined for part in ast.walk(node)}
+    texts = ["".join(part.value if isinstance(part, ast.Constant) else " " for part in node.values) for node in joined]
+    plain_strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in inside]
+    return [re.sub(r"\{.*?\}", " ", text) for text in [*texts, *plain_strings] if isinstance(text, str)]
 
 
 def _blocks(text):
