@@ -2,7 +2,8 @@
 
 from runner.chapters import Chapter, all_chapters, read_whole, reading
 from runner.ending import BadRequest
-from runner.stamp import KEY, file_digest
+from runner.digests import file_digest
+from runner.stamp import KEY
 
 
 def require_as_made(project, name, root=None):

@@ -4,6 +4,7 @@ A file holds the curve, the scores, settings, seed, versions, hardware, seconds 
 came from.  No chapter waits for a training; they read what is there.
 """
 
+import ast
 import dataclasses
 import fnmatch
 
@@ -61,11 +62,16 @@ def outdated(project, code=None):
     return {name: reason for name, reason in found.items() if reason}
 
 
-def require_fresh(project, names):
-    """Raise BadRequest if a record is outdated that a chapter reads; names: of files and folders in the project."""
-    for path, reason in outdated(project).items():
-        if any(path == name or path.startswith(f"{name}/") for name in names):
-            raise BadRequest(f"{path} is outdated ({reason}): run `make study`, which makes outdated results again.")
+def require_fresh(project, chapters):
+    """Raise BadRequest if one of ``chapters`` reads a record that is outdated."""
+    wrong = outdated(project) if any(chapter.reads_published for chapter in chapters) else {}
+    for chapter in chapters:
+        strings = (node.value for node in ast.walk(chapter.tree) if isinstance(node, ast.Constant))
+        named = tuple(value for value in strings if isinstance(value, str))
+        for path, reason in wrong.items():
+            folder, _, file = path.rpartition("/")
+            if path in chapter.reads_published or folder in chapter.reads_published and file.rpartition("-seed")[0] in named:
+                raise BadRequest(f"{chapter.name} reads {path}, but {reason}: run `make study` first.")
 
 
 def run(project, pattern="*"):
