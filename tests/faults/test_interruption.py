@@ -338,11 +338,11 @@ def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault
 
 DOWNLOADING = """
 import dataclasses, sys
-from cifar_helpers import data
-digest, data.URL = sys.argv[1:]
-data._PYTHON = dataclasses.replace(data._PYTHON, archive_sha256=digest)
+from cifar_helpers import fetch
+digest, fetch.URL = sys.argv[1:]
+fetch._PYTHON = dataclasses.replace(fetch._PYTHON, archive_sha256=digest)
 print("ready", flush=True)
-print(data._download().stat().st_size, flush=True)
+print(fetch._download().stat().st_size, flush=True)
 """
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifar_helpers.picture import MOST_PIXELS, BadPicture, read_picture
+from cifar_helpers.opening import MOST_PIXELS, BadPicture
+from cifar_helpers.picture import read_picture
 from runner import predict
 from runner.project import HERE
 
@@ -158,7 +159,7 @@ SLOW = {
 
 @pytest.mark.parametrize("name", SLOW)
 def test_a_picture_that_takes_too_long_is_refused(fault, monkeypatch, tmp_path, name):
-    monkeypatch.setattr("cifar_helpers.picture.SECONDS", 0.5)
+    monkeypatch.setattr("cifar_helpers.opening.SECONDS", 0.5)
     path = tmp_path / f"slow.{name}"
     path.write_bytes(SLOW[name]())
     started = time.process_time()
