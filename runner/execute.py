@@ -3,12 +3,9 @@
 import contextlib
 import importlib.metadata
 import json
-import os
-import re
 import shutil
 import sys
 import time
-import zipfile
 from dataclasses import dataclass, field
 
 from cifar_helpers import data
@@ -19,6 +16,7 @@ from runner.digests import digest, edited, file_digest
 from runner.integrity import require_as_made
 from runner.machine import environment_size, machine, peak_memory
 from runner.project import Project
+from runner.studies.catalogue import require_fresh
 
 PROFILES = {
     "full": {"TRAIN": True},
@@ -104,8 +102,6 @@ def _has_written(chapter, run):
 
 def _require(chapters, run):
     """Raise OSError or BadRequest, before hours are spent, for what would be in vain: its place, or what it reads."""
-    from runner.studies.catalogue import require_fresh  # here, because studies use this module
-
     written = set()
     for chapter in chapters:
         prose.require(chapter)
@@ -137,7 +133,7 @@ def execute_one(chapter, run):
 
     artefacts = scratch / "artefacts"
     for path in artefacts.rglob("*.keras"):
-        make_reproducible(path)
+        publish.make_reproducible(path)
     finished = publish.finished_trainings(run.project, scratch / "finished")
     seconds += sum(finished.values())  # what a resumed run did not have to spend again, but the page cost
     page = prose.fill(_normalised(executed, chapter, keep_injected=not run.is_published))
@@ -312,22 +308,3 @@ def _fill_in(page):
         for tag in tags(cell):
             if cell["cell_type"] == "markdown" and tag in texts:
                 cell["source"] = texts[tag]
-
-
-def make_reproducible(path):
-    """Rewrite a .keras archive without the time at which it was saved and without addresses in memory."""
-    scratch = path.with_suffix(".new")
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(scratch, "w") as new:
-        for item in old.infolist():
-            content = old.read(item)
-            if item.filename == "metadata.json":
-                content = json.dumps({**json.loads(content), "date_saved": ""}).encode()
-            elif item.filename == "config.json":
-                numbers = {}
-                content = re.sub(
-                    rb'(?<="shared_object_id": )\d+',
-                    lambda address: b"%d" % numbers.setdefault(address[0], len(numbers)),
-                    content,
-                )
-            new.writestr(zipfile.ZipInfo(item.filename), content)
-    os.replace(scratch, path)

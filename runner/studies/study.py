@@ -15,7 +15,6 @@ from runner import publish
 from runner.chapters import read_whole
 from runner.digests import Code, digest, edited, file_digest
 from runner.ending import BadRequest
-from runner.execute import make_reproducible
 from runner.machine import machine
 
 MISSING = "it is missing"
@@ -120,7 +119,7 @@ class Study:
         if self.model:
             weights = made[project.root / self.model] = project.build / "new.keras"
             model.save(weights)
-            make_reproducible(weights)
+            publish.make_reproducible(weights)
             record["writes"] = {self.model: file_digest(weights)}
         for checkpoint in kept:
             checkpoint.finish()
