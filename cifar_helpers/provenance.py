@@ -11,9 +11,9 @@ HELPERS = Path(__file__).resolve().parent
 TRAINING_CHAPTER = HELPERS.parent / "notebooks" / "03_train_model.ipynb"
 # The modules with the network, its training step or its batches.
 MODULES = {
-    "fast": ("convolution", "fast_network", "fast_training"),
-    "clusters": ("convolution", "fast_network", "fast_training", "neighbours", "patch_features"),
-    "baseline": ("augmentation", "baseline", "fast_layers"),
+    "fast": ("fast/operations", "fast/network", "fast/training"),
+    "clusters": ("fast/operations", "fast/network", "fast/training", "unlabelled/neighbours", "unlabelled/patches"),
+    "baseline": ("baseline/batches", "baseline/network", "baseline/layers", "baseline/training"),
     "tensorflow_tutorial": ("tensorflow_tutorial",),
 }
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -23,7 +23,7 @@ def run():
 def _measure():
     import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
     from cifar_helpers import cost
-    from cifar_helpers.fast_network import build_fast_network
+    from cifar_helpers.fast.network import build_fast_network
 
     dtype = cost.compute_type()
     print(f"This machine computes fastest in {dtype}. About five minutes.", flush=True)
@@ -75,9 +75,9 @@ def _baseline_ways(dtype, steps=40, batch_size=64):
     import keras
     import tensorflow as tf
 
-    from cifar_helpers.augmentation import training_batches
-    from cifar_helpers.baseline import build_baseline
-    from cifar_helpers.fast_layers import with_fast_layers
+    from cifar_helpers.baseline.batches import training_batches
+    from cifar_helpers.baseline.network import build_baseline
+    from cifar_helpers.baseline.layers import with_fast_layers
 
     images, labels = _images(steps * batch_size)
     # A data set that tunes itself would keep `fit` waiting at its end, for seconds.
@@ -103,9 +103,9 @@ def _fast_ways(dtype, batch_size=500):
 
     import keras
 
-    from cifar_helpers.fast_network import build_fast_network
-    from cifar_helpers.fast_recipe import FAST94
-    from cifar_helpers.fast_training import FastTraining
+    from cifar_helpers.fast.network import build_fast_network
+    from cifar_helpers.fast.recipe import FAST94
+    from cifar_helpers.fast.training import FastTraining
 
     images, labels = _images(2 * batch_size)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from cifar_helpers import provenance
 from cifar_helpers.artefacts import read, write_json
-from cifar_helpers.fast_recipe import FAST84
+from cifar_helpers.fast.recipe import FAST84
 from runner import publish
 from runner.chapters import PROJECT, BadRequest, read_whole
 from runner.ending import without_traceback
@@ -106,7 +106,7 @@ def _measure(way, path):
     import tensorflow as tf
 
     from cifar_helpers.data import load_cifar10, split_validation
-    from cifar_helpers.fast_run import fast_logits
+    from cifar_helpers.fast.training import fast_logits
 
     if way.get("deterministic", True):
         tf.config.experimental.enable_op_determinism()
@@ -122,7 +122,7 @@ def _measure(way, path):
 
 
 def _fast(dtype, images, labels):
-    from cifar_helpers.fast_training import FastTraining
+    from cifar_helpers.fast.training import FastTraining
 
     training = FastTraining(FAST84, images, labels, 0, dtype)
     for _ in range(EPOCHS):  # the first also builds the graph: the last is timed
@@ -134,9 +134,9 @@ def _baseline(dtype, images, labels):
     import keras
     import tensorflow as tf
 
-    from cifar_helpers.augmentation import training_batches
-    from cifar_helpers.baseline import build_baseline
-    from cifar_helpers.fast_layers import with_fast_layers
+    from cifar_helpers.baseline.batches import training_batches
+    from cifar_helpers.baseline.network import build_baseline
+    from cifar_helpers.baseline.layers import with_fast_layers
 
     keras.utils.set_random_seed(0)
     model = with_fast_layers(build_baseline(), dtype)

@@ -7,7 +7,7 @@ that was interrupted goes on after its last finished epoch.
 
 import fnmatch
 
-from cifar_helpers.fast_recipe import ABLATION, FAST84, FAST94
+from cifar_helpers.fast.recipe import ABLATION, FAST84, FAST94
 from runner.chapters import PROJECT, BadRequest
 from runner.determinism import DeterminismStudy
 from runner.publish import only_one

@@ -3,9 +3,7 @@
 ``python -m runner.training NAME`` trains one of ``runner.study.STUDIES``.
 """
 
-import ast
 import dataclasses
-import math
 import os
 import shutil
 import subprocess
@@ -15,7 +13,7 @@ import time
 from cifar_helpers import provenance
 from cifar_helpers.artefacts import discard, write_json
 from runner import publish
-from runner.chapters import PROJECT, BadRequest, Chapter, read_whole, source
+from runner.chapters import PROJECT, BadRequest, read_whole
 from runner.ending import without_traceback
 from runner.environment import locked_versions
 from runner.execute import machine, make_reproducible
@@ -96,7 +94,7 @@ class Training:
 
 
 class BaselineTraining(Training):
-    """The baseline, trained by the cells of chapter 3; ``changes`` are its parameters.
+    """The baseline; ``changes`` are to its recipe, named like the parameters of chapter 3.
 
     before: the number of epochs of a shorter training with the same beginning, whose checkpoint this
     one goes on from if it is there.  By the author's schedule the learning rate depends on the
@@ -109,58 +107,43 @@ class BaselineTraining(Training):
 
     def beginning(self):
         """The part of the record that is known before the training."""
-        self.cells = _chapter_cells(self.changes)
-        return {"network": self.network, "recipe": self.cells["recipe"]}
+        from cifar_helpers.baseline.training import Recipe
+        from cifar_helpers.cost import compute_type
+
+        self.recipe = Recipe(**{name.lower(): value for name, value in self.changes.items() if name != "SEED"})
+        if self.recipe.compute == "fast":
+            self.recipe = dataclasses.replace(self.recipe, type=compute_type())
+        self.settings = {"data": "cifar10", "limit": 0, "seed": self.seed, **dataclasses.asdict(self.recipe)}
+        return {"network": self.network, "recipe": self.settings}
 
     def is_todays(self, record):
         settings = {name.lower(): value for name, value in self.changes.items()}
         return settings.items() <= record["recipe"].items() and super().is_todays(record)
 
     def run(self, train, test):
-        from cifar_helpers.baseline import build_baseline
+        from cifar_helpers.baseline.network import build_baseline
+        from cifar_helpers.baseline.training import train as train_baseline
         from cifar_helpers.checkpoint import Checkpoint
         from cifar_helpers.data import split_validation
+        from cifar_helpers.progress import show_epoch
 
-        name, shorter = self.name, self.shorter
-
-        class Continued(Checkpoint):
-            """A checkpoint that stays when the training has ended, for a longer one."""
-
-            def __init__(self, _, recipe):
-                ends_later = {"epochs": 0, "its epochs": 0} if recipe["schedule"] == "inverse-time" else {}
-                # The cells' code too: the checkpoint outlives its training, and the chapter may be edited.
-                super().__init__(name, {**recipe, **ends_later, "run": "study", "cells": provenance._recipe_cells()})
-
-            def restore(self, model):
-                folder = self.place(model)
-                earlier = folder.with_name(folder.name.replace(name, shorter or name))
-                if earlier.exists() and not folder.exists():
-                    os.rename(earlier, folder)
-                return super().restore(model)
-
-        cells, epochs = self.cells, self.cells["EPOCHS"]
-        (cells["x_train"], cells["y_train"]), (cells["x_val"], cells["y_val"]) = split_validation(*train, seed=self.seed)
-        cells["steps_per_epoch"] = math.ceil(len(cells["x_train"]) / cells["BATCH_SIZE"])
-        cells["Checkpoint"] = Continued
-        trained, checkpoint = cells["train"](self.name, epochs)
+        train, validation = split_validation(*train, seed=self.seed)
+        # A longer training begins with the same epochs where the learning rate does not depend on how many are to come.
+        ends_later = {"epochs": 0} if self.recipe.schedule == "inverse-time" else {}
+        key = [dataclasses.replace(self.recipe, **ends_later), self.seed]
+        checkpoint = Checkpoint(self.name, key, train, earlier=self.shorter)
+        trained, history = train_baseline(
+            self.recipe, train, validation, self.seed, checkpoint=checkpoint, show=show_epoch
+        )
         model = build_baseline()
         model.set_weights(trained.get_weights())
         correct = int((model.predict(test[0], batch_size=500, verbose=0).argmax(1) == test[1][:, 0]).sum())
+        seconds = [row.pop("seconds") for row in history]
         return {
-            "recipe": cells["recipe"], "epochs": checkpoint.epochs,
+            "recipe": self.settings, "epochs": history,
             "test": {"accuracy": correct / len(test[1]), "correct": correct, "images": len(test[1])},
-            "timing": {"training": round(sum(checkpoint.seconds), 1)},
+            "timing": {"training": round(sum(seconds), 1)},
         }, model  # fmt: skip
-
-
-def _chapter_cells(changes):
-    """The names that chapter 3 defines in its imports and its cells tagged "recipe"."""
-    chapter = Chapter(provenance.TRAINING_CHAPTER)
-    values = {name: parameter.default for name, parameter in chapter.parameters.items()} | changes
-    imports = [node for node in chapter.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    for part in [ast.Module(imports, []), *map(source, chapter.cells_tagged("recipe"))]:
-        exec(compile(part, chapter.path.name, "exec"), values)
-    return values
 
 
 class FastTraining(Training):
@@ -183,17 +166,24 @@ class FastTraining(Training):
         return record["code"] == provenance.run_digest(self.beginning())
 
     def run(self, train, scored):
-        from cifar_helpers import cost, fast_run
+        from cifar_helpers import cost
+        from cifar_helpers.checkpoint import Checkpoint
         from cifar_helpers.data import split_validation
+        from cifar_helpers.fast.training import fast_logits
+        from cifar_helpers.fast.training import train as train_fast
+        from cifar_helpers.progress import show_epoch
+        from cifar_helpers.scoring import top1
 
         if self.validated:
             train, scored = split_validation(*train)
         dtype = self.dtype or cost.compute_type()
         started = time.perf_counter()
-        training = fast_run.train(self.kind, self.recipe, *train, self.seed, dtype, show=_show)
+        checkpoint = Checkpoint(self.kind, [self.recipe, self.seed, dtype], train)
+        training = train_fast(self.recipe, *train, self.seed, dtype, checkpoint, show_epoch)
         trained = time.perf_counter()
-        plain, averaged = fast_run.fast_logits(training.model, scored[0], dtype)
+        plain, averaged = fast_logits(training.model, scored[0], dtype)
         ended = time.perf_counter()
+        checkpoint.finish()
         # What an interrupted training had done before counts too.
         seconds = max(trained - started, sum(row["seconds"] for row in training.epochs))
         return {
@@ -201,7 +191,7 @@ class FastTraining(Training):
             "images": len(train[0]), "epochs": training.epochs,
             "scored": {
                 "on": "validation" if self.validated else "test", "images": len(scored[0]),
-                "plain": fast_run.top1(scored[1], plain), "six_views": fast_run.top1(scored[1], averaged),
+                "plain": top1(scored[1], plain), "six_views": top1(scored[1], averaged),
             },
             "timing": {"training": round(seconds, 1), "evaluation": round(ended - trained, 1)},
         }, training.model  # fmt: skip
@@ -216,17 +206,21 @@ class ClusterTraining(Training):
 
     def beginning(self):
         """The part of the record that is known before the training."""
-        from cifar_helpers import neighbours
+        from cifar_helpers.unlabelled import neighbours
 
         agreement = neighbours.NeighbourClusters().get_params() | {"seed": self.seed}
         return {"network": self.network, "recipe": {**agreement, "then": dataclasses.asdict(neighbours.RECIPE)}}
 
     def run(self, train, test):
-        from cifar_helpers import cost, fast_run
-        from cifar_helpers.clustering import clustering_scores
+        from cifar_helpers import cost
+        from cifar_helpers.checkpoint import Checkpoint
         from cifar_helpers.data import split_validation
-        from cifar_helpers.neighbours import RECIPE, NeighbourClusters
-        from cifar_helpers.patch_features import PatchEmbedding, PatchFeatures
+        from cifar_helpers.fast.training import fast_logits
+        from cifar_helpers.fast.training import train as train_fast
+        from cifar_helpers.progress import show_epoch
+        from cifar_helpers.scoring import clustering_scores
+        from cifar_helpers.unlabelled.neighbours import RECIPE, NeighbourClusters
+        from cifar_helpers.unlabelled.patches import PatchEmbedding, PatchFeatures
 
         (images, labels), validation = split_validation(*train)
         scored, dtype = {"validation": validation, "test": test}, cost.compute_type()
@@ -239,15 +233,18 @@ class ClusterTraining(Training):
         agreement = NeighbourClusters(seed=self.seed).fit(points)
         agreed = time.perf_counter()
         _show("neighbours agree on clusters")
-        training = fast_run.train(self.kind, RECIPE, images, agreement.labels_, self.seed, dtype, show=_show)
+        known = images, agreement.labels_
+        checkpoint = Checkpoint(self.kind, [RECIPE, self.seed, dtype], known)
+        training = train_fast(RECIPE, *known, self.seed, dtype, checkpoint, show_epoch)
         trained = time.perf_counter()
         found = {
             name: {
                 "agreement": agreement.predict(embedding.transform(patches.transform(pixels))),
-                "network": fast_run.fast_logits(training.model, pixels, dtype)[0].argmax(axis=1),
+                "network": fast_logits(training.model, pixels, dtype)[0].argmax(axis=1),
             }
             for name, (pixels, _) in scored.items()
         }
+        checkpoint.finish()
         return {
             **self.beginning(), "type": dtype, "images": len(images),
             "losses": agreement.losses_.tolist(), "epochs": training.epochs,
