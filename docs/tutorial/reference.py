@@ -1,0 +1,55 @@
+"""The directive ``{helpers}``: what the helper modules' docstrings say, read from the files without importing them.
+
+Sphinx's own autodoc imports modules, and with them TensorFlow; sphinx-autodoc2, which does not, had its last release in 2023.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+from sphinx.util.docutils import SphinxDirective
+
+DEFINITIONS = {ast.ClassDef: "class", ast.FunctionDef: "function"}
+
+
+class Helpers(SphinxDirective):
+    """A section for each helper module."""
+
+    def run(self):
+        """The nodes that Sphinx puts in place of the directive."""
+        return self.parse_text_to_nodes(modules(Path(self.env.srcdir, "cifar_helpers")), allow_section_headings=True)
+
+
+def modules(folder):
+    """All public modules of a package as Markdown, in alphabetical order of their names."""
+    names = {path: path.relative_to(folder).with_suffix("").parts for path in folder.rglob("*.py")}
+    names = {path: ".".join(parts).removesuffix("__init__").rstrip(".") for path, parts in names.items()}
+    public = sorted((name, path) for path, name in names.items() if name and not re.search(r"\b_", name))
+    return "\n\n".join(_module(f"{folder.name}.{name}", ast.parse(path.read_text("utf-8"))) for name, path in public)
+
+
+def _module(name, tree):
+    head = f"## {name.partition('.')[2]}\n\n```{{py:module}} {name}\n:no-typesetting:\n```"
+    return "\n\n".join([head, _docstring(tree), *map(_definition, _public(tree))])
+
+
+def _public(node):
+    return [inner for inner in node.body if type(inner) in DEFINITIONS and not inner.name.startswith("_")]
+
+
+def _definition(node, kind=None):
+    """A function or a class, with its methods, as a directive of Sphinx's Python domain."""
+    methods = [_definition(inner, "method") for inner in _public(node) if isinstance(node, ast.ClassDef)]
+    if any(ast.unparse(decorator).endswith("property") for decorator in node.decorator_list):
+        kind, called = "property", None
+    else:
+        called = node if isinstance(node, ast.FunctionDef) else next((i for i in node.body if getattr(i, "name", "") == "__init__"), None)
+    arguments = f"({re.sub(r'^self(, )?', '', ast.unparse(called.args))})" if called else ""
+    fence = "`" * (8 if methods else 6)
+    text = "\n\n".join([_docstring(node), *methods])
+    return f"{fence}{{py:{kind or DEFINITIONS[type(node)]}}} {node.name}{arguments}\n\n{text}\n{fence}"
+
+
+def _docstring(node):
+    """A docstring as Markdown, in which an underlined line would be a heading."""
+    return re.sub(r"^(\w.*)\n-{3,}$", r"**\1**\n", ast.get_docstring(node) or "", flags=re.M)
