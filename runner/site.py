@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import webbrowser
 
 from runner.chapters import PROJECT, BadRequest, all_chapters, reading
@@ -21,29 +20,26 @@ from runner.publish import BUILD, alone
 SITE, SCRATCH = BUILD / "site", BUILD / "site-new"
 DOCS = PROJECT / "docs"
 SPHINX = (sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html")  # -W: a warning is an error
-SOURCES = ("docs", "notebooks", "results", "cifar_helpers", "runner", "README.md", "CONTRIBUTING.md")
+SOURCES = ("docs", "notebooks", "results", "cifar_helpers", "runner", "README.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff")
 
 
 def build():
     """Make the site; returns 0.  Raises BadRequest if it cannot be made: the one before stays then."""
-    started = time.perf_counter()
     with alone("site.lock", "The site is being made in this folder already; wait for that to end."):
         with reading("A page"):
             pages = [chapter.notebook for chapter in all_chapters()]
         print(f"Rendering {len(pages)} notebooks and the pages around them with Sphinx ...", flush=True)
         render()
-    size = sum(path.stat().st_size for path in SITE.rglob("*") if path.is_file()) / 1e6
-    index = (SITE / "index.html").relative_to(PROJECT)
-    print(f"{index} is ready: {size:.1f} MB in {time.perf_counter() - started:.0f} seconds. `make serve` opens it.")
+    print("build/site/index.html is ready. `make serve` opens it.")
     return 0
 
 
-def render(source=PROJECT, sphinx=SPHINX):
+def render(source=PROJECT):
     """Make SITE from the project in the folder ``source``."""
     if not SITE.exists() and (SCRATCH / "before").exists():  # killed between the two renames below
         os.replace(SCRATCH / "before", SITE)
     shutil.rmtree(SCRATCH, ignore_errors=True)
-    command = [*sphinx, "-c", source / "docs", "-d", SCRATCH / "doctrees", source, SCRATCH / "html"]
+    command = [*SPHINX, "-c", source / "docs", "-d", SCRATCH / "doctrees", source, SCRATCH / "html"]
     environment = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{DOCS}"}
     done = subprocess.run(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, **for_children())
     if b"No space left" in done.stderr:

@@ -6,7 +6,8 @@ import nbformat
 
 from runner.chapters import tags
 
-MARKER = re.compile(r"<!--[\w.-]+-->")  # names the value before it
+COMMENT = re.compile(r"<!--.*?-->", re.S)  # the name of the value before it, or where a number is from
+STATED = "application/vnd.cifar10-tutorial+json"  # the type under which values and claims stand in a cell's output
 FRAMES = {"result": "Result", "cost": "Measured cost"}
 
 
@@ -18,26 +19,35 @@ def read(text):
 
 
 def unmarked(text):
-    """``text`` without the names of the values in it."""
-    return MARKER.sub("", text)
+    """Markdown without its comments."""
+    return COMMENT.sub("", text)
 
 
 def _for_readers(cell):
-    """The cell as it is shown; None for one that only states values or says nothing."""
-    if cell.cell_type == "code" and "hide-input" in tags(cell):
-        outputs = [output for output in cell.outputs if not _is_state(output)]
-        said = [output.get("data", {}).get("text/markdown") for output in outputs]
-        if None in said:
-            return {**cell, "outputs": outputs, "metadata": {**cell.metadata, "tags": [*tags(cell), "remove-input"]}}
-        cell = nbformat.v4.new_markdown_cell("\n\n".join(said), id=cell.get("id", "cell"), metadata=cell.metadata) if said else None
+    """The cell as it is shown; None for one that only states values, or says nothing."""
+    if cell.cell_type == "code":
+        hides = "hide-input" in tags(cell)
+        cell.outputs = [output for output in cell.outputs if _is_for_readers(output, hides)]
+        if hides:
+            cell = _said(cell)
     if cell and cell.cell_type == "markdown":
         cell.source = _framed(unmarked(cell.source), tags(cell))
     return cell
 
 
-def _is_state(output):
-    """Whether an output is for the runner: values with their names, as JSON."""
-    return any(kind.endswith("+json") for kind in output.get("data", {}))
+def _is_for_readers(output, hides):
+    """Take values out of an output, which are for the runner; False if nothing is left of it but their list."""
+    data = output.get("data", {})
+    return not (data.pop(STATED, None) and hides and "text/markdown" not in data)
+
+
+def _said(cell):
+    """A Markdown cell with what a code cell has said; the cell without its code if there is more to see; None for nothing."""
+    said = [output.get("data", {}).get("text/markdown") for output in cell.outputs]
+    if None in said:
+        cell.metadata.tags = [*tags(cell), "remove-input"]
+        return cell
+    return nbformat.v4.new_markdown_cell("\n\n".join(said), id=cell.id, metadata=cell.metadata) if said else None
 
 
 def _framed(text, tagged):

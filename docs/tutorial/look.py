@@ -12,14 +12,10 @@ WIDE = 480  # pixels of the page: the labels of a wider figure would be too smal
 
 
 def visit_math(writer, node):
-    """Write a formula within a line as MathML."""
-    writer.body.append(tex2mathml(node.astext()))
-    raise nodes.SkipNode
-
-
-def visit_math_block(writer, node):
-    """Write a formula on lines of its own as MathML."""
-    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    """Write a formula, within a line or on lines of its own, as MathML."""
+    is_block = isinstance(node, nodes.math_block)
+    formula = tex2mathml(node.astext(), as_block=is_block)
+    writer.body.append(f'<div class="math">{formula}</div>' if is_block else formula)
     raise nodes.SkipNode
 
 

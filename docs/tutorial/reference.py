@@ -1,23 +1,12 @@
-"""The directive ``{helpers}``: what the helper modules' docstrings say, read from the files without importing them.
+"""What the helper modules' docstrings say, read from the files without importing them.
 
 Sphinx's own autodoc imports modules, and with them TensorFlow; sphinx-autodoc2, which does not, had its last release in 2023.
 """
 
 import ast
 import re
-from pathlib import Path
-
-from sphinx.util.docutils import SphinxDirective
 
 DEFINITIONS = {ast.ClassDef: "class", ast.FunctionDef: "function"}
-
-
-class Helpers(SphinxDirective):
-    """A section for each helper module."""
-
-    def run(self):
-        """The nodes that Sphinx puts in place of the directive."""
-        return self.parse_text_to_nodes(modules(Path(self.env.srcdir, "cifar_helpers")), allow_section_headings=True)
 
 
 def modules(folder):

@@ -1,0 +1,126 @@
+"""Directives that say what the pages' stamps and the trainings' records say, such as ``{cards}`` and ``{trainings}``.
+
+What each says is a Markdown file with places for values, in templates/; the values are those of ``Facts``.
+"""
+
+import json
+import re
+import statistics
+from functools import cached_property
+from pathlib import Path
+
+import jinja2
+from sphinx.util.docutils import SphinxDirective
+
+from cifar_helpers.runs import read_runs
+from runner import results
+from runner.chapters import BadRequest, all_chapters, reading, source
+from runner.stamp import KEY
+from tutorial import reference
+from tutorial.cells import unmarked
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+class Said(SphinxDirective):
+    """What the template of the directive's name says."""
+
+    def run(self):
+        """The nodes that Sphinx puts in place of the directive."""
+        try:
+            with reading("A page or a result"):
+                text = say(self.name, Facts(Path(self.env.srcdir)))
+        except (BadRequest, RuntimeError, jinja2.TemplateError) as reason:  # such as a record that is outdated
+            raise self.error(str(reason)) from None
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+def say(name, facts):
+    """The Markdown of the template ``name``, with the values of a project's ``facts`` in it."""
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    markdown = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    markdown.filters |= {"cores": cores, "zip": zip}
+    markdown.tests["startingwith"] = str.startswith
+    return markdown.get_template(f"{name}.md").render(facts=facts)
+
+
+class Facts:
+    """What a project says about its pages and trainings; read when asked for."""
+
+    def __init__(self, root):
+        self.root, self.chapters = root, all_chapters(root / "notebooks")
+
+    @property
+    def stamps(self):
+        """The stamps of all pages.  Raises BadRequest if there is none."""
+        if stamps := [page.notebook["metadata"][KEY] for page in self.chapters if KEY in page.notebook["metadata"]]:
+            return stamps
+        raise BadRequest("There is no page to show yet: `make execute` makes them.")
+
+    @property
+    def pages(self):
+        """Of each published chapter its name, title, lessons, and what it took: a list of dictionaries."""
+        stamps = [(page, page.notebook["metadata"][KEY]) for page in results.published(self.chapters)]
+        return [
+            {"name": page.name, "title": results.title(page), "lessons": lessons(page),
+             "seconds": stamp["timing"]["seconds"], "cores": stamp["machine"]["cores"]}
+            for page, stamp in stamps
+        ]  # fmt: skip
+
+    @property
+    def results(self):
+        """The chapters' results and what they took: the README's table without its second column."""
+        table = re.sub(r"^(\|[^|]+\|)[^|]+\|", r"\1", results.readme_table(self.chapters), flags=re.M)
+        return table.replace("](notebooks/", "](/notebooks/")
+
+    @cached_property
+    def trainings(self):
+        """{name: summary} of all trainings with labels; chapter 5 shows the scores of those without, which are others."""
+        folder = self.root / "results" / "runs"
+        names = sorted({path.stem.rpartition("-seed")[0] for path in folder.glob("*-seed*.json")})
+        return {name: summary(runs) for name in names if "clusters" not in (runs := read_runs(folder, name))[0]}
+
+    @property
+    def determinism(self):
+        """The record of what is the same twice and what is not."""
+        return json.loads((self.root / "results" / "determinism.json").read_text(encoding="utf-8"))
+
+    @property
+    def reference(self):
+        """The helper modules' docstrings as Markdown."""
+        return reference.modules(self.root / "cifar_helpers")
+
+
+def lessons(page):
+    """What a chapter teaches, as one sentence: its paragraph or list after "What you'll learn"."""
+    text = "\n".join(source(cell) for cell in page.notebook["cells"] if cell["cell_type"] == "markdown")
+    found = re.search(r"\*\*What you'll learn\*\*:(.*?)\n\n\*\*", unmarked(text), re.S)
+    parts = [part.strip() for part in re.split(r"^\* ", found[1] if found else "", flags=re.M) if part.strip()]
+    sentence = " ".join("; ".join(parts).split())
+    return sentence[:1].upper() + sentence[1:].rstrip(".") + "." if sentence else ""
+
+
+def summary(runs):
+    """What the finished runs of one training say together: a dictionary.  std is None for a single run."""
+    accuracies = [100 * scored(run)["accuracy"] for run in runs]
+    return {
+        "n": len(runs),
+        "seeds": ", ".join(str(run["seed"]) for run in runs),
+        "on": scored(runs[0])["on"],
+        "images": scored(runs[0])["images"],
+        "mean": statistics.mean(accuracies),
+        "std": statistics.stdev(accuracies) if len(runs) > 1 else None,
+        "seconds": statistics.mean(sum(run["timing"].values()) for run in runs),
+        "machine": "; ".join(sorted({cores(run["hardware"]) for run in runs})),
+    }
+
+
+def scored(run):
+    """What a training scored in the end: "on" which images, how many "images", and the share that was right, "accuracy"."""
+    score = run.get("scored") or {"on": "test", **run["test"]}
+    return {"accuracy": score.get("six_views"), **score}
+
+
+def cores(at):
+    """What a machine has, in words, from its description in a stamp or a record."""
+    return f"{at['cores']} core{'s' * (at['cores'] > 1)} of {at['cpu']}"
