@@ -1,6 +1,5 @@
 """How Sphinx renders the site; `make site` calls it on the project's folder.  What is special is in docs/tutorial/."""
 
-
 project = "Image classification, hands on"
 author = "the tutorial's contributors"
 project_copyright = "text and figures: CC BY 4.0; code: MIT"

@@ -20,7 +20,8 @@ from runner.publish import BUILD, alone
 SITE, SCRATCH = BUILD / "site", BUILD / "site-new"
 DOCS = PROJECT / "docs"
 SPHINX = (sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html")  # -W: a warning is an error
-SOURCES = ("docs", "notebooks", "results", "cifar_helpers", "runner", "README.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff")
+FOLDERS = ("docs", "notebooks", "results", "cifar_helpers", "runner")
+SOURCES = (*FOLDERS, "README.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff")  # what it is made from
 
 
 def build():
@@ -56,7 +57,7 @@ def render(source=PROJECT):
 
 
 def serve():
-    """Serve the site on this machine and open it in the browser, until Ctrl-C; make it first if it is old or not there."""
+    """Serve the site on this machine and open it in the browser, until Ctrl-C; make it first if it is outdated."""
     if not is_current():
         build()
     handler = functools.partial(Quiet, directory=SITE)

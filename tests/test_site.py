@@ -9,7 +9,7 @@ from runner import publish, site
 from runner.chapters import PROJECT, BadRequest
 
 sys.path.insert(0, str(site.DOCS))
-from tutorial import cells, facts, reference  # noqa: E402
+from tutorial import cells, facts, reference
 
 FACTS = facts.Facts(PROJECT)
 STATE = {cells.STATED: {"values": {"a": {"text": "1"}}}, "text/plain": "a = 1"}
@@ -68,16 +68,17 @@ def test_mean_spread_and_hardware_come_from_the_runs():
 def test_reference_is_read_without_importing(tmp_path):
     (tmp_path / "room").mkdir()
     (tmp_path / "room" / "noun.py").write_text(
-        '"""A noun."""\nimport nothing_of_that_name\n\ndef act(x, n=1):\n    """Do it.\n\n    Returns\n    -------\n    x\n    """\n\n'
-        'def _hidden():\n    pass\n\nclass Thing:\n    """A thing."""\n\n    def __init__(self, size):\n        pass\n\n'
+        '"""A noun."""\nimport nothing_of_that_name\n\n'
+        'def act(x, n=1):\n    """Do it.\n\n    Returns\n    -------\n    x\n    """\n\ndef _hidden():\n    pass\n\n'
+        'class Thing:\n    """A thing."""\n\n    def __init__(self, size):\n        pass\n\n'
         '    @property\n    def half(self):\n        """Half of it."""\n'
     )
     for name in ("__init__.py", "room/__init__.py", "_private.py"):
         (tmp_path / name).write_text('"""Of the package."""\n')
     text = reference.modules(tmp_path)
-    parts = ["## room\n", "## room.noun\n", f"{{py:module}} {tmp_path.name}.room.noun\n", "A noun.", "{py:function} act(x, n=1)\n\nDo it."]
-    for part in [*parts, "**Returns**", "{py:class} Thing(size)", "{py:property} half\n"]:
-        assert part in text
+    assert all(f"## {name}\n\n```{{py:module}} {tmp_path.name}.{name}\n" in text for name in ("room", "room.noun"))
+    parts = "A noun.", "function} act(x, n=1)\n\nDo it.", "**Returns**", "class} Thing(size)", "property} half\n"
+    assert all(part in text for part in parts)
     assert "hidden" not in text and "private" not in text and "---" not in text
 
 

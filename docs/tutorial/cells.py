@@ -42,7 +42,7 @@ def _is_for_readers(output, hides):
 
 
 def _said(cell):
-    """A Markdown cell with what a code cell has said; the cell without its code if there is more to see; None for nothing."""
+    """What a code cell says, as Markdown; the cell without its code if there is more to see; None for nothing."""
     said = [output.get("data", {}).get("text/markdown") for output in cell.outputs]
     if None in said:
         cell.metadata.tags = [*tags(cell), "remove-input"]

@@ -75,7 +75,7 @@ class Facts:
 
     @cached_property
     def trainings(self):
-        """{name: summary} of all trainings with labels; chapter 5 shows the scores of those without, which are others."""
+        """{name: summary} of all trainings with labels; chapter 5 shows the others, whose scores differ."""
         folder = self.root / "results" / "runs"
         names = sorted({path.stem.rpartition("-seed")[0] for path in folder.glob("*-seed*.json")})
         return {name: summary(runs) for name in names if "clusters" not in (runs := read_runs(folder, name))[0]}
@@ -116,7 +116,7 @@ def summary(runs):
 
 
 def scored(run):
-    """What a training scored in the end: "on" which images, how many "images", and the share that was right, "accuracy"."""
+    """What a training scored in the end: on which images, on how many, and the share that was right, "accuracy"."""
     score = run.get("scored") or {"on": "test", **run["test"]}
     return {"accuracy": score.get("six_views"), **score}
 

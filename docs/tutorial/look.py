@@ -32,8 +32,8 @@ def finish(app, pagename, templatename, context, doctree):
 
 
 def _sized(tag, files):
-    with open(files[tag[1]], "rb") as file:
-        width, height = (pixels // DENSITY for pixels in struct.unpack(">II", file.read(24)[16:]))  # where a PNG has them
+    header = files[tag[1]].read_bytes()[16:24]  # where a PNG has its width and height
+    width, height = (pixels // DENSITY for pixels in struct.unpack(">II", header))
     image = re.sub(r' style="[^"]*"', "", tag[0]).removesuffix("/>").removesuffix(">").rstrip()
     scrolls = ' tabindex="0"' if width > WIDE else ""
     size = f'width="{width}" height="{height}" style="--width: {width}px" loading="lazy"'

@@ -19,7 +19,7 @@ def arrange(app):
 
 
 def lead(app, doctree):
-    """Let links to helper modules lead to the reference, and those to the folder of solutions to the page about them."""
+    """Let links to helper modules lead to the reference, those to the folder of solutions to the page about them."""
     for link in [*doctree.findall(addnodes.download_reference), *doctree.findall(addnodes.pending_xref)]:
         if link["reftype"] != "myst":
             continue

@@ -1,6 +1,7 @@
 """What the helper modules' docstrings say, read from the files without importing them.
 
-Sphinx's own autodoc imports modules, and with them TensorFlow; sphinx-autodoc2, which does not, had its last release in 2023.
+Sphinx's own autodoc imports modules, and with them TensorFlow; sphinx-autodoc2, which does not, had its last release
+in 2023, and sphinx-autoapi writes reStructuredText, which these docstrings are not.
 """
 
 import ast
@@ -28,15 +29,15 @@ def _public(node):
 
 def _definition(node, kind=None):
     """A function or a class, with its methods, as a directive of Sphinx's Python domain."""
-    methods = [_definition(inner, "method") for inner in _public(node) if isinstance(node, ast.ClassDef)]
+    called, parts = [node], [_docstring(node)]
+    if isinstance(node, ast.ClassDef):
+        called = [inner for inner in node.body if getattr(inner, "name", "") == "__init__"]
+        parts += [_definition(inner, "method") for inner in _public(node)]
     if any(ast.unparse(decorator).endswith("property") for decorator in node.decorator_list):
-        kind, called = "property", None
-    else:
-        called = node if isinstance(node, ast.FunctionDef) else next((i for i in node.body if getattr(i, "name", "") == "__init__"), None)
-    arguments = f"({re.sub(r'^self(, )?', '', ast.unparse(called.args))})" if called else ""
-    fence = "`" * (8 if methods else 6)
-    text = "\n\n".join([_docstring(node), *methods])
-    return f"{fence}{{py:{kind or DEFINITIONS[type(node)]}}} {node.name}{arguments}\n\n{text}\n{fence}"
+        called, kind = [], "property"
+    signature = node.name + "".join(f"({re.sub(r'^self(, )?', '', ast.unparse(made.args))})" for made in called)
+    fence = "`" * (8 if len(parts) > 1 else 6)  # longer than those within
+    return "\n\n".join([f"{fence}{{py:{kind or DEFINITIONS[type(node)]}}} {signature}", *parts, fence])
 
 
 def _docstring(node):
