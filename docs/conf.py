@@ -1,9 +1,7 @@
 """How Sphinx renders the site; `make site` calls it on the project's folder.  What is special is in docs/tutorial/."""
 
 project = "Image classification, hands on"
-author = "the tutorial's contributors"
 project_copyright = "text and figures: CC BY 4.0; code: MIT"
-language = "en"
 
 extensions = ["myst_nb", "sphinx_design", "tutorial"]
 include_patterns = ["docs/*.md", "notebooks/[0-9]*.ipynb", "notebooks/solutions/[0-9]*.ipynb", "CONTRIBUTING.md"]
@@ -34,7 +32,6 @@ html_math_renderer = "mathml"  # every browser draws it, without a script or a f
 html_copy_source = False
 html_use_index = False  # there is the search
 html_domain_indices = False
-html_show_sourcelink = False
 highlight_language = "none"  # of blocks that name no language; the notebooks' cells do
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
