@@ -13,12 +13,13 @@ import subprocess
 import sys
 import webbrowser
 
-from runner.chapters import PROJECT, BadRequest, all_chapters, reading
-from runner.ending import for_children, in_one_sentence, received
-from runner.publish import BUILD, alone
+from runner.chapters import all_chapters, reading
+from runner.ending import BadRequest, for_children, in_one_sentence, received
+from runner.project import HERE
+from runner.studies.catalogue import outdated
 
-SITE, SCRATCH = BUILD / "site", BUILD / "site-new"
-DOCS = PROJECT / "docs"
+SITE, SCRATCH = HERE.build / "site", HERE.build / "site-new"
+DOCS = HERE.root / "docs"
 SPHINX = (sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html")  # -W: a warning is an error
 FOLDERS = ("docs", "notebooks", "results", "cifar_helpers", "runner")
 SOURCES = (*FOLDERS, "README.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff")  # what it is made from
@@ -26,23 +27,26 @@ SOURCES = (*FOLDERS, "README.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff") 
 
 def build():
     """Make the site; returns 0.  Raises BadRequest if it cannot be made: the one before stays then."""
-    with alone("site.lock", "The site is being made in this folder already; wait for that to end."):
-        with reading("A page"):
+    with HERE.alone("site.lock", "The site is being made in this folder already; wait for that to end."):
+        with reading("A page or a result"):
             pages = [chapter.notebook for chapter in all_chapters()]
+            for name, reason in outdated(HERE).items():
+                raise BadRequest(f"The site would show {name}, but {reason}: run `make study` first.")
         print(f"Rendering {len(pages)} notebooks and the pages around them with Sphinx ...", flush=True)
         render()
     print("build/site/index.html is ready. `make serve` opens it.")
     return 0
 
 
-def render(source=PROJECT):
+def render(source=HERE.root):
     """Make SITE from the project in the folder ``source``."""
     if not SITE.exists() and (SCRATCH / "before").exists():  # killed between the two renames below
         os.replace(SCRATCH / "before", SITE)
     shutil.rmtree(SCRATCH, ignore_errors=True)
     command = [*SPHINX, "-c", source / "docs", "-d", SCRATCH / "doctrees", source, SCRATCH / "html"]
-    environment = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{DOCS}"}
-    done = subprocess.run(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, **for_children())
+    environment = HERE.environment(PYTHONPATH=f"{HERE.root}{os.pathsep}{DOCS}")
+    options = {"cwd": HERE.root, "env": environment, "stderr": subprocess.PIPE, **for_children()}
+    done = subprocess.run(command, check=False, **options)
     if b"No space left" in done.stderr:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "build/site/")
     sys.stderr.buffer.write(done.stderr)
@@ -76,7 +80,7 @@ def serve():
 def is_current():
     """Whether the site is there and nothing that it is made from was changed after it."""
     index = SITE / "index.html"
-    files = [file for name in SOURCES for file in [PROJECT / name, *(PROJECT / name).rglob("*")] if file.is_file()]
+    files = [file for name in SOURCES for file in [HERE.root / name, *(HERE.root / name).rglob("*")] if file.is_file()]
     changed = max(file.stat().st_mtime for file in files if "__pycache__" not in file.parts)
     return index.exists() and changed <= index.stat().st_mtime
 

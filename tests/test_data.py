@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from tiny_cifar import IMAGES_PER_FILE, TINY, assert_tiny, trust, write
 
-from cifar_helpers import data
+from cifar_helpers import data, fetch
 
 REAL_ENVIRONMENT = dict(os.environ)
-REAL_KERAS_FOLDERS = data._keras_folders
+REAL_KERAS_FOLDERS = fetch._keras_folders
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +26,9 @@ def sealed(monkeypatch, tmp_path):
     """No official copy, no Keras cache and no network, unless a test provides them."""
     trust(monkeypatch)
     monkeypatch.delenv("CIFAR10_DIR", raising=False)
-    monkeypatch.setattr(data, "URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
-    monkeypatch.setattr(data, "RETRIES", 0)
-    monkeypatch.setattr(data, "_keras_folders", lambda: (tmp_path / "keras/datasets", tmp_path / "other/datasets"))
+    monkeypatch.setattr(fetch, "URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    monkeypatch.setattr(fetch, "RETRIES", 0)
+    monkeypatch.setattr(fetch, "_keras_folders", lambda: (tmp_path / "keras/datasets", tmp_path / "other/datasets"))
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
 
@@ -107,7 +107,7 @@ def test_one_wrong_byte_is_refused(folder):
     write(folder, TINY.binary | {"data_batch_3.bin": bytes(content)})
     message = refusal(data.DataDamaged)
     assert str(folder / "data_batch_3.bin") in message
-    assert data._BINARY.digests["data_batch_3.bin"] in message
+    assert fetch._BINARY.digests["data_batch_3.bin"] in message
 
 
 def test_truncated_file_is_refused(folder):
@@ -148,8 +148,8 @@ def test_unreadable_file_is_named(folder):
 
 
 def test_set_variable_never_leads_to_the_cache_or_a_download(folder, monkeypatch, tmp_path):
-    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
-    monkeypatch.setattr(data, "_download", lambda: pytest.fail("downloaded"))
+    write(tmp_path / "keras/datasets", {fetch.KERAS_ARCHIVE: TINY.python_archive})
+    monkeypatch.setattr(fetch, "_download", lambda: pytest.fail("downloaded"))
     refusal()
 
 
@@ -158,23 +158,23 @@ def test_set_variable_never_leads_to_the_cache_or_a_download(folder, monkeypatch
 
 
 def test_archive_in_keras_cache_is_used(tmp_path):
-    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
+    write(tmp_path / "keras/datasets", {fetch.KERAS_ARCHIVE: TINY.python_archive})
     assert_tiny(data.load_cifar10())
 
 
 def test_folder_unpacked_by_keras_is_used(tmp_path):
-    write(tmp_path / "keras/datasets" / data.KERAS_FOLDER / "cifar-10-batches-py", TINY.python)
+    write(tmp_path / "keras/datasets" / fetch.KERAS_FOLDER / "cifar-10-batches-py", TINY.python)
     assert_tiny(data.load_cifar10())
 
 
 def test_archive_in_the_substitute_of_keras_cache_is_used(tmp_path):
-    write(tmp_path / "other/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
+    write(tmp_path / "other/datasets", {fetch.KERAS_ARCHIVE: TINY.python_archive})
     assert_tiny(data.load_cifar10())
 
 
 def test_half_unpacked_folder_in_keras_cache_is_passed_over(tmp_path):
-    write(tmp_path / "keras/datasets" / data.KERAS_FOLDER / "cifar-10-batches-py", {"data_batch_4": b"half"})
-    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
+    write(tmp_path / "keras/datasets" / fetch.KERAS_FOLDER / "cifar-10-batches-py", {"data_batch_4": b"half"})
+    write(tmp_path / "keras/datasets", {fetch.KERAS_ARCHIVE: TINY.python_archive})
     assert_tiny(data.load_cifar10())
 
 
@@ -210,7 +210,7 @@ def server(monkeypatch):
 
     answers = []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
-        monkeypatch.setattr(data, "URL", f"http://127.0.0.1:{listener.server_port}/cifar-10-python.tar.gz")
+        monkeypatch.setattr(fetch, "URL", f"http://127.0.0.1:{listener.server_port}/cifar-10-python.tar.gz")
         thread = threading.Thread(target=functools.partial(listener.serve_forever, poll_interval=0.01))
         thread.start()
         yield answers
@@ -232,7 +232,7 @@ def test_download_happens_once(server):
 def test_download_leaves_the_archive_and_nothing_else(server, tmp_path):
     server.append(TINY.python_archive)
     data.load_cifar10()
-    assert os.listdir(tmp_path / "keras/datasets") == [data.KERAS_ARCHIVE]
+    assert os.listdir(tmp_path / "keras/datasets") == [fetch.KERAS_ARCHIVE]
 
 
 def test_keras_finds_what_was_downloaded(server, tmp_path):
@@ -243,16 +243,16 @@ def test_keras_finds_what_was_downloaded(server, tmp_path):
 
     found = get_file(
         fname="cifar-10-batches-py-target",
-        origin=data.URL,
+        origin=fetch.URL,
         extract=True,
-        file_hash=data._PYTHON.archive_sha256,
+        file_hash=fetch._PYTHON.archive_sha256,
         cache_dir=str(tmp_path / "keras"),
     )
     assert os.path.exists(os.path.join(found, "cifar-10-batches-py", "data_batch_1"))
 
 
 def test_damaged_archive_in_the_cache_is_downloaded_again(server, tmp_path):
-    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: b"half an archive"})
+    write(tmp_path / "keras/datasets", {fetch.KERAS_ARCHIVE: b"half an archive"})
     server.append(TINY.python_archive)
     assert_tiny(data.load_cifar10())
 
@@ -260,7 +260,7 @@ def test_damaged_archive_in_the_cache_is_downloaded_again(server, tmp_path):
 def test_without_network_the_sentence_names_every_way_out():
     message = refusal()
     assert "the connection failed" in message
-    assert data.WAYS_OUT in message
+    assert fetch.WAYS_OUT in message
 
 
 def test_folder_that_cannot_be_written_is_named(server, tmp_path):
@@ -274,7 +274,7 @@ def test_download_goes_where_keras_goes_when_its_home_is_not_writable(server, mo
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / "keras")
     server.append(TINY.python_archive)
     data.load_cifar10()
-    assert os.listdir(tmp_path / "other/datasets") == [data.KERAS_ARCHIVE]
+    assert os.listdir(tmp_path / "other/datasets") == [fetch.KERAS_ARCHIVE]
 
 
 def test_progress_goes_to_standard_error(server, capsys):

@@ -5,14 +5,16 @@ import sys
 import nbformat
 import pytest
 
-from runner import publish, site
-from runner.chapters import PROJECT, BadRequest
+from cifar_helpers.page import STATED
+from runner import project, site
+from runner.ending import BadRequest
+from runner.project import HERE, Project
 
 sys.path.insert(0, str(site.DOCS))
 from tutorial import cells, facts, reference
 
-FACTS = facts.Facts(PROJECT)
-STATE = {cells.STATED: {"values": {"a": {"text": "1"}}}, "text/plain": "a = 1"}
+FACTS = facts.Facts(HERE)
+STATE = {STATED: {"values": {"a": {"text": "1"}}}, "text/plain": "a = 1"}
 
 
 def shown(cell):
@@ -84,11 +86,11 @@ def test_reference_is_read_without_importing(tmp_path):
 
 def test_site_without_pages_says_what_to_do(tmp_path):
     with pytest.raises(BadRequest, match="make execute"):
-        facts.say("data", facts.Facts(tmp_path))
+        facts.say("data", facts.Facts(Project(tmp_path)))
 
 
 def test_a_second_site_at_once_is_refused_in_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(publish, "BUILD", tmp_path)
-    monkeypatch.setattr(publish, "PATIENCE", 0)
-    with publish.alone("site.lock", ""), pytest.raises(BadRequest, match=r"^The site is being made .*\.$"):
+    monkeypatch.setattr(HERE, "build", tmp_path)
+    monkeypatch.setattr(project, "PATIENCE", 0)
+    with HERE.alone("site.lock", ""), pytest.raises(BadRequest, match=r"^The site is being made .*\.$"):
         site.build()

@@ -1,13 +1,11 @@
 """What readers of the site see of a notebook's cells."""
 
-import re
-
 import nbformat
 
+from cifar_helpers.page import STATED
 from runner.chapters import tags
+from runner.prose import plain
 
-COMMENT = re.compile(r"<!--.*?-->", re.S)  # the name of the value before it, or where a number is from
-STATED = "application/vnd.cifar10-tutorial+json"  # the type under which values and claims stand in a cell's output
 FRAMES = {"result": "Result", "cost": "Measured cost"}
 
 
@@ -18,11 +16,6 @@ def read(text):
     return notebook
 
 
-def unmarked(text):
-    """Markdown without its comments."""
-    return COMMENT.sub("", text)
-
-
 def _for_readers(cell):
     """The cell as it is shown; None for one that only states values, or says nothing."""
     if cell.cell_type == "code":
@@ -31,7 +24,7 @@ def _for_readers(cell):
         if hides:
             cell = _said(cell)
     if cell and cell.cell_type == "markdown":
-        cell.source = _framed(unmarked(cell.source), tags(cell))
+        cell.source = _framed(plain(cell.source), tags(cell))
     return cell
 
 

@@ -12,12 +12,14 @@ from pathlib import Path
 import jinja2
 from sphinx.util.docutils import SphinxDirective
 
-from cifar_helpers.runs import read_runs
-from runner import results
-from runner.chapters import BadRequest, all_chapters, reading, source
+from cifar_helpers.records import read_records
+from runner import readme
+from runner.chapters import all_chapters, reading, source
+from runner.ending import BadRequest
+from runner.project import Project
+from runner.prose import plain
 from runner.stamp import KEY
 from tutorial import reference
-from tutorial.cells import unmarked
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -29,8 +31,8 @@ class Said(SphinxDirective):
         """The nodes that Sphinx puts in place of the directive."""
         try:
             with reading("A page or a result"):
-                text = say(self.name, Facts(Path(self.env.srcdir)))
-        except (BadRequest, RuntimeError, jinja2.TemplateError) as reason:  # such as a record that is outdated
+                text = say(self.name, Facts(Project(self.env.srcdir)))
+        except (BadRequest, jinja2.TemplateError) as reason:
             raise self.error(str(reason)) from None
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
@@ -47,8 +49,8 @@ def say(name, facts):
 class Facts:
     """What a project says about its pages and trainings; read when asked for."""
 
-    def __init__(self, root):
-        self.root, self.chapters = root, all_chapters(root / "notebooks")
+    def __init__(self, project):
+        self.project, self.chapters = project, all_chapters(project)
 
     @property
     def stamps(self):
@@ -60,9 +62,9 @@ class Facts:
     @property
     def pages(self):
         """Of each published chapter its name, title, lessons, and what it took: a list of dictionaries."""
-        stamps = [(page, page.notebook["metadata"][KEY]) for page in results.published(self.chapters)]
+        stamps = [(page, page.notebook["metadata"][KEY]) for page in readme.published(self.chapters)]
         return [
-            {"name": page.name, "title": results.title(page), "lessons": lessons(page),
+            {"name": page.name, "title": readme.title(page), "lessons": lessons(page),
              "seconds": stamp["timing"]["seconds"], "cores": stamp["machine"]["cores"]}
             for page, stamp in stamps
         ]  # fmt: skip
@@ -70,31 +72,31 @@ class Facts:
     @property
     def results(self):
         """The chapters' results and what they took: the README's table without its second column."""
-        table = re.sub(r"^(\|[^|]+\|)[^|]+\|", r"\1", results.readme_table(self.chapters), flags=re.M)
+        table = re.sub(r"^(\|[^|]+\|)[^|]+\|", r"\1", readme.readme_table(self.chapters), flags=re.M)
         return table.replace("](notebooks/", "](/notebooks/")
 
     @cached_property
     def trainings(self):
         """{name: summary} of all trainings with labels; chapter 5 shows the others, whose scores differ."""
-        folder = self.root / "results" / "runs"
+        folder = self.project.runs
         names = sorted({path.stem.rpartition("-seed")[0] for path in folder.glob("*-seed*.json")})
-        return {name: summary(runs) for name in names if "clusters" not in (runs := read_runs(folder, name))[0]}
+        return {name: summary(runs) for name in names if "clusters" not in (runs := read_records(folder, name))[0]}
 
     @property
     def determinism(self):
         """The record of what is the same twice and what is not."""
-        return json.loads((self.root / "results" / "determinism.json").read_text(encoding="utf-8"))
+        return json.loads((self.project.results / "determinism.json").read_text(encoding="utf-8"))
 
     @property
     def reference(self):
         """The helper modules' docstrings as Markdown."""
-        return reference.modules(self.root / "cifar_helpers")
+        return reference.modules(self.project.root / "cifar_helpers")
 
 
 def lessons(page):
     """What a chapter teaches, as one sentence: its paragraph or list after "What you'll learn"."""
     text = "\n".join(source(cell) for cell in page.notebook["cells"] if cell["cell_type"] == "markdown")
-    found = re.search(r"\*\*What you'll learn\*\*:(.*?)\n\n\*\*", unmarked(text), re.S)
+    found = re.search(r"\*\*What you'll learn\*\*:(.*?)\n\n\*\*", plain(text), re.S)
     parts = [part.strip() for part in re.split(r"^\* ", found[1] if found else "", flags=re.M) if part.strip()]
     sentence = " ".join("; ".join(parts).split())
     return sentence[:1].upper() + sentence[1:].rstrip(".") + "." if sentence else ""

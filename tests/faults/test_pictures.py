@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifar_helpers.picture import MOST_PIXELS, BadPicture, read_picture
+from cifar_helpers.opening import MOST_PIXELS, BadPicture
+from cifar_helpers.picture import read_picture
 from runner import predict
+from runner.project import HERE
 
 FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"]
 EACH = 260  # mutated files of each format
@@ -157,7 +159,7 @@ SLOW = {
 
 @pytest.mark.parametrize("name", SLOW)
 def test_a_picture_that_takes_too_long_is_refused(fault, monkeypatch, tmp_path, name):
-    monkeypatch.setattr("cifar_helpers.picture.SECONDS", 0.5)
+    monkeypatch.setattr("cifar_helpers.opening.SECONDS", 0.5)
     path = tmp_path / f"slow.{name}"
     path.write_bytes(SLOW[name]())
     started = time.process_time()
@@ -227,7 +229,7 @@ def test_bombs_and_strange_files_one_process_answers_for_all(fault, tmp_path, ca
     paths = [*map(str, strange), "/dev/zero", "/dev/stdin", not_utf8, "n" * 5000, str(tmp_path / "whole.png")]
     started = time.monotonic()
     with fault("hostile picture", len(paths) - 1), little_memory():
-        status = predict.main(["--json", *paths])
+        status = predict.main(HERE, ["--json", *paths])
         found = json.loads(capsys.readouterr().out)
         assert status == 2 and time.monotonic() - started < 60
         answers = [picture for picture in found["pictures"] if "answer" in picture]

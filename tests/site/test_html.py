@@ -12,7 +12,8 @@ import bs4
 import pytest
 
 from runner import site as runner_site
-from runner.chapters import PROJECT, all_chapters, tags
+from runner.chapters import all_chapters, tags
+from runner.project import HERE
 
 # Put where a kernel would be started from: it leaves a trace instead.
 KERNEL = "import pathlib, sys\npathlib.Path(__file__).with_name('executed').touch()\nsys.exit(1)\n"
@@ -29,8 +30,8 @@ def pages(site):
 
 def test_clean_copy_makes_the_same_site_and_executes_nothing(site, tmp_path):
     for name in runner_site.SOURCES:
-        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
-        copy(PROJECT / name, tmp_path / name)
+        copy = shutil.copytree if (HERE.root / name).is_dir() else shutil.copy
+        copy(HERE.root / name, tmp_path / name)
     (tmp_path / "ipykernel_launcher.py").write_text(KERNEL)
     command = [sys.executable, "-m", "runner.site", "site"]
     subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True)
@@ -44,7 +45,7 @@ def test_clean_copy_makes_the_same_site_and_executes_nothing(site, tmp_path):
 def test_warning_leaves_the_site_before_in_place(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(runner_site, "SITE", tmp_path / "site")
     monkeypatch.setattr(runner_site, "SCRATCH", tmp_path / "site-new")
-    shutil.copytree(PROJECT / "docs", tmp_path / "docs")
+    shutil.copytree(HERE.root / "docs", tmp_path / "docs")
     (tmp_path / "docs" / "index.md").write_text("# Page\n\n[nowhere](nowhere.md)\n")
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "index.html").write_text("before")
