@@ -21,7 +21,7 @@ from runner.studies.catalogue import outdated
 SITE, SCRATCH = HERE.build / "site", HERE.build / "site-new"
 DOCS = HERE.root / "docs"
 SPHINX = (sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html")  # -W: a warning is an error
-FOLDERS = ("docs", "notebooks", "results", "cifar_helpers", "runner")
+FOLDERS = ("docs", "notebooks", "results", "models", "cifar_helpers", "runner")
 SOURCES = (*FOLDERS, "README.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff")  # what it is made from
 
 
