@@ -12,8 +12,9 @@ from PIL import Image
 
 from cifar_helpers import artefacts, data
 from cifar_helpers.classifier import load_classifier
-from runner import predict, stamp
+from runner import predict
 from runner.chapters import BadRequest, Chapter
+from runner.digests import file_digest
 from runner.integrity import require_as_made
 from runner.project import HERE, Project
 
