@@ -61,19 +61,21 @@ class Facts:
 
     @property
     def pages(self):
-        """Of each published chapter its name, title, lessons, and what it took: a list of dictionaries."""
-        stamps = [(page, page.notebook["metadata"][KEY]) for page in readme.published(self.chapters)]
+        """Of each published chapter its name, its title, its stamp and its lessons: a list of dictionaries."""
         return [
-            {"name": page.name, "title": readme.title(page), "lessons": lessons(page),
-             "seconds": stamp["timing"]["seconds"], "cores": stamp["machine"]["cores"]}
-            for page, stamp in stamps
-        ]  # fmt: skip
+            {
+                "name": page.name,
+                "title": readme.title(page),
+                "stamp": page.notebook["metadata"][KEY],
+                "lessons": lessons(page),
+            }
+            for page in readme.published(self.chapters)
+        ]
 
     @property
-    def results(self):
-        """The chapters' results and what they took: the README's table without its second column."""
-        table = re.sub(r"^(\|[^|]+\|)[^|]+\|", r"\1", readme.readme_table(self.chapters), flags=re.M)
-        return table.replace("](notebooks/", "](/notebooks/")
+    def measured(self):
+        """On what the chapters were made and what they took together."""
+        return readme.measured(readme.published(self.chapters))
 
     @cached_property
     def trainings(self):
