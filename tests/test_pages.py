@@ -7,8 +7,9 @@ import struct
 
 import pytest
 
-from runner import results, stamp, study
+from runner import readme, stamp, study
 from runner.chapters import NOTEBOOKS, PROJECT, all_chapters, source, tags
+from runner.project import HERE
 
 CHAPTERS = all_chapters()
 MAIN = [chapter for chapter in CHAPTERS if chapter.path.parent == NOTEBOOKS]
@@ -37,7 +38,7 @@ def test_committed_results_are_fresh():
 
 
 def test_the_readme_has_the_pages_results():
-    assert results.readme_is_current(CHAPTERS)
+    assert readme.is_current(HERE, CHAPTERS)
 
 
 @pytest.mark.parametrize("chapter", **by_name)
@@ -79,7 +80,7 @@ def test_every_figure_is_said_in_words(chapter):
 
 @pytest.mark.parametrize("chapter", MAIN, ids=lambda chapter: chapter.name)
 def test_chapter_has_its_fixed_parts(chapter):
-    for tag in ("parameters", "result", "cost", "headline"):
+    for tag in ("parameters", "result", "cost"):
         assert len(chapter.cells_tagged(tag)) == 1, tag
     prose = "\n".join(source(cell) for cell in chapter.notebook["cells"] if cell["cell_type"] == "markdown")
     for part in ("**What you'll do**", "**What you'll learn**", "**What you need**", "## Recap", "## Exercises"):

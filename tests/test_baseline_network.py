@@ -1,0 +1,37 @@
+"""The baseline network: the parameters of the starting point, and pixels in, probabilities out."""
+
+import keras
+import numpy as np
+import pytest
+
+from cifar_helpers.baseline.network import build_baseline
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return build_baseline()
+
+
+def test_it_has_the_starting_points_parameters(model):
+    assert model.count_params() == 552_874
+    assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == 551_722
+
+
+def test_it_scales_pixels_itself(model):
+    pixels = np.full((1, 32, 32, 3), 255, np.uint8)
+    inner = keras.Model(model.inputs, model.get_layer("scale").output)
+    np.testing.assert_allclose(inner(pixels), 1.0)
+
+
+def test_it_gives_probabilities(model):
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    probabilities = model.predict(images, verbose=0)
+    assert probabilities.shape == (4, 10)
+    np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_weights(model):
+    keras.utils.set_random_seed(0)
+    for a, b in zip(model.get_weights(), build_baseline().get_weights(), strict=True):
+        assert np.array_equal(a, b)
