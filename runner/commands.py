@@ -11,7 +11,7 @@ import os
 from runner import bench, predict, publish, readme, stamp, study
 from runner.chapters import Parameter, all_chapters, chosen_chapters, reading
 from runner.ending import BadRequest
-from runner.execute import PROFILES, Run, execute_all
+from runner.execute import PROFILES, Run, execute_all, with_missing
 from runner.project import HERE
 
 CHAPTERS = Parameter('CHAPTERS = ""  # which chapters, such as CHAPTERS="03 04"; all, if it is not given [text]')
@@ -76,11 +76,14 @@ def _execute(project, words):
 
 
 def execute(chosen, chapters, run):
-    """Regenerate the ``chosen`` ones of ``chapters``, and say what came of it; returns 0."""
+    """Regenerate the ``chosen`` ones of ``chapters``, with those first whose artefacts they miss; returns 0."""
     if not run.is_published:
         print(f"The pages of this run go to build/{run.root.name}/; notebooks/ stays as it is.")
     with publish.only_one(run.project):
-        pages = execute_all(chosen, run, chapters)
+        chosen = with_missing(chosen, run, chapters)
+        for chapter in chosen:
+            study.require_fresh(chapter)
+        pages = execute_all(chosen, run)
         if run.is_published:
             readme.write(run.project, all_chapters(run.project))
     print("\n" + readme.terminal_table(pages))

@@ -19,7 +19,7 @@ from cifar_helpers.fast_recipe import FAST84
 from runner import publish
 from runner.chapters import PROJECT, BadRequest, read_whole
 from runner.ending import without_traceback
-from runner.execute import machine
+from runner.machine import machine
 from runner.project import HERE
 from runner.training import CHANGED, MISSING, ends_well
 

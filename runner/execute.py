@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from cifar_helpers import data
 from cifar_helpers.artefacts import discard, replace
-from runner import ending, publish, stamp, study
+from runner import ending, publish, stamp
 from runner.chapters import Chapter, source, tags
 from runner.integrity import require_as_made
 from runner.machine import environment_size, machine, peak_memory
@@ -63,12 +63,8 @@ class Run:
         return {name: wanted[name] for name, p in chapter.parameters.items() if wanted.get(name, p.default) != p.default}
 
 
-def execute_all(chapters, run, everything):
-    """Execute ``chapters`` in order, with those first whose artefacts they miss.
-
-    everything: all chapters of the project.  Returns the pages made, as Chapters.
-    """
-    chapters = _with_missing(chapters, run, everything)
+def execute_all(chapters, run):
+    """Execute ``chapters`` in order; returns the pages made, as Chapters."""
     _require(chapters, run)
     pages, finished = [], {}
     for chapter in chapters:
@@ -80,8 +76,8 @@ def execute_all(chapters, run, everything):
     return pages
 
 
-def _with_missing(chapters, run, everything):
-    """``chapters`` in order, and before them the chapters that write what they read and is not there."""
+def with_missing(chapters, run, everything):
+    """``chapters`` in order, and before them those of ``everything`` that write what they read and is not there."""
     wanted = {chapter.name for chapter in chapters}
     for chapter in reversed(everything):
         if chapter.name in wanted:
@@ -106,7 +102,6 @@ def _require(chapters, run):
     written = set()
     for chapter in chapters:
         publish.require_places(run.project, [run.page(chapter).path, *(run.root / name for name in chapter.writes)])
-        study.require_fresh(chapter)
         for root, names in [(run.root, set(chapter.reads) - written), (run.project.root, chapter.reads_published)]:
             for name in names:
                 if name.endswith(".keras"):

@@ -20,7 +20,7 @@ import sys
 import time
 import webbrowser
 
-from runner import readme
+from runner import readme as results
 from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, all_chapters, reading, source, tags
 from runner.ending import for_children, in_one_sentence, received
 from runner.project import HERE
@@ -196,7 +196,7 @@ def _headline(name, unit, seconds_per_unit):
 
 def cards(chapters):
     """A card for each chapter: what it teaches and what it cost."""
-    return _grid([_card(page) for page in readme.published(chapters)], "1 2 2 3", "chapters")
+    return _grid([_card(page) for page in results.published(chapters)], "1 2 2 3", "chapters")
 
 
 def _card(page):
@@ -204,7 +204,7 @@ def _card(page):
     seconds = stamp["timing"]["seconds"]
     cost = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.0f} minutes"
     return (
-        f"::::{{grid-item-card}} {readme.title(page)}\n:link: notebooks/{page.path.stem}\n:link-type: doc\n"
+        f"::::{{grid-item-card}} {results.title(page)}\n:link: notebooks/{page.path.stem}\n:link-type: doc\n"
         f"{lessons(page)}\n:::{{card-footer}}\nTook {cost} on {stamp['machine']['cores']} cores\n:::\n::::"
     )
 
@@ -338,7 +338,7 @@ def _stamps(chapters):
 
 def readme(chapters):
     """What the README says of the two commands, and what it says after its table of results."""
-    text = results.README.read_text(encoding="utf-8")
+    text = HERE.readme.read_text(encoding="utf-8")
     start, _, rest = text.partition("## The chapters\n")
     commands, rest = start.partition("## Two commands\n")[2], rest.partition("<!-- end of results -->\n")[2]
     # As if written in docs/, like the page that it goes into.

@@ -18,7 +18,8 @@ from runner import publish
 from runner.chapters import PROJECT, BadRequest, Chapter, read_whole, source
 from runner.ending import without_traceback
 from runner.environment import locked_versions
-from runner.execute import machine, make_reproducible
+from runner.execute import make_reproducible
+from runner.machine import machine
 from runner.project import HERE
 from runner.stamp import file_digest
 
