@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import itertools
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from runner.integrity import require_as_made
 from runner.machine import environment_size, machine, peak_memory
 from runner.project import Project
 
+INJECTED = "injected-parameters"  # the tag, and on pages the name, of the cell that papermill adds
 PROFILES = {
     "full": {"TRAIN": True},
     # Every line of the same code on few images: seconds instead of minutes.
@@ -235,29 +237,19 @@ class _Narrator:
 
 def _normalised(executed, chapter, keep_injected):
     """The executed notebook without anything that differs from run to run, or machine to machine."""
-    cells, number = [], 0
-    for cell in executed["cells"]:
-        injected = "injected-parameters" in tags(cell)
-        if injected and not keep_injected:
-            continue
-        kept = {key: cell["metadata"][key] for key in ("tags", "mystnb") if cell["metadata"].get(key)}
-        cell = {**cell, "metadata": kept}
-        if injected:
-            cell["id"] = "injected-parameters"
+    cells = [cell for cell in executed["cells"] if keep_injected or INJECTED not in tags(cell)]
+    numbers = itertools.count(1)
+    for cell in cells:
+        cell["metadata"] = {key: cell["metadata"][key] for key in ("tags", "mystnb") if cell["metadata"].get(key)}
+        if INJECTED in tags(cell):
+            cell["id"] = INJECTED
         if cell["cell_type"] == "code":
-            number += 1
-            cell["execution_count"] = number
-            cell["outputs"] = [_renumbered(output, number) for output in cell["outputs"]]
-        cells.append(cell)
+            cell["execution_count"] = number = next(numbers)
+            for output in cell["outputs"]:
+                output.get("metadata", {}).pop("papermill", None)
+                output |= {"execution_count": number} if "execution_count" in output else {}
     metadata = {key: chapter.notebook["metadata"][key] for key in ("kernelspec", "language_info")}
     return {**executed, "cells": cells, "metadata": metadata}
-
-
-def _renumbered(output, number):
-    output = {**output, **({"execution_count": number} if "execution_count" in output else {})}
-    if "metadata" in output:
-        output["metadata"] = {key: value for key, value in output["metadata"].items() if key != "papermill"}
-    return output
 
 
 def _inputs(chapter, run):
@@ -290,10 +282,8 @@ def _results(chapter, page, artefacts, seconds):
 
 def _headline(page):
     """What the cell tagged "headline" displayed, a sentence; "" for a page without one."""
-    for cell in page.cells_tagged("headline"):
-        for output in cell["outputs"]:
-            return "".join(output["data"]["text/markdown"]).strip()
-    return ""
+    outputs = [output for cell in page.cells_tagged("headline") for output in cell["outputs"]]
+    return "".join(outputs[0]["data"]["text/markdown"]).strip() if outputs else ""
 
 
 def _fill_in(page):

@@ -13,9 +13,9 @@ from toy import PROJECT, Toy
 from cifar_helpers import data
 from runner import execute, project, study
 from runner.chapters import Parameter, all_chapters
-from runner.commands import settings
 from runner.execute import Run, make_reproducible
 from runner.integrity import require_as_made
+from runner.settings import settings
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -159,7 +159,7 @@ def test_help_lists_commands_and_what_they_take(toy, capsys):
     assert "execute|refresh|check|study|bench" in toy.call("--help").stdout
     with pytest.raises(SystemExit, match="0"):
         settings("execute", ["--help"], Parameter("START = 1  # where to begin [1..100]"))
-    assert "  START  where to begin [1..100]\n" in capsys.readouterr().out
+    assert "  START         where to begin [1..100]\n" in capsys.readouterr().out
 
 
 def test_exported_variables_are_no_settings(toy, monkeypatch):

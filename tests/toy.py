@@ -114,7 +114,7 @@ def clean_environment(folder, **variables):
 
 def bare_project(folder):
     """Copy what is needed to build `.venv` to ``folder``; how much room there is does not count there."""
-    for name in ("environment.yml", "requirements.lock", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py"):
+    for name in ("environment.yml", "requirements.lock", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py", "runner/project.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
     path = folder / "runner/environment.py"
