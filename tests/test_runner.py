@@ -104,25 +104,6 @@ def test_a_finished_trainings_checkpoint_goes_when_the_whole_run_has_ended_and_i
     assert 1000 < toy.page("01_first")["metadata"]["tutorial"]["timing"]["seconds"] < 1120
 
 
-def test_an_interrupted_run_changes_nothing(tmp_path):
-    """At a moment between two files that it writes; tests/faults has other signals at other moments."""
-    toy = Toy.build(tmp_path / "project")
-    toy.edit_cell("01_first", "print('value', value)", "print('value', value); time.sleep(60)")
-    before = toy.published()
-    process = subprocess.Popen(
-        toy.command("execute"), cwd=toy.folder, env=toy.environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # A shell that runs the tests in the background may have had SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-    assert any(line.startswith("value") for line in process.stdout)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGINT
-    assert "Traceback" not in errors
-    assert toy.published() == before
-
-
 def test_a_second_run_in_the_same_folder_is_refused(toy, monkeypatch):
     monkeypatch.setattr(project, "PATIENCE", 0)
     with project.Project(toy.folder).only_one():
