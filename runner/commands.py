@@ -7,12 +7,14 @@ the environment, which only says where things are.
 import contextlib
 import os
 
-from runner import bench, predict, publish, readme, stamp, study
+from runner import predict, prose, publish, readme, stamp
 from runner.chapters import Parameter, all_chapters, chosen_chapters, reading
+from runner.digests import Code
 from runner.ending import BadRequest
-from runner.execute import PROFILES, Run, execute_all, with_missing
+from runner.execute import PROFILES, Run, execute_all
 from runner.project import HERE
 from runner.settings import settings
+from runner.studies import bench, catalogue
 
 CHAPTERS = Parameter('CHAPTERS = ""  # which chapters, such as CHAPTERS="03 04"; all, if it is not given [text]')
 PROFILE = Parameter('PROFILE = "full"  # all of it, or every line of the code on few images [full | quick]')
@@ -52,15 +54,15 @@ def execute(chosen, chapters, run):
     if not run.is_published:
         print(f"The pages of this run go to build/{run.root.name}/; notebooks/ stays as it is.")
     with publish.only_one(run.project):
-        chosen = with_missing(chosen, run, chapters)
-        for chapter in chosen:
-            study.require_fresh(chapter)
-        pages = execute_all(chosen, run)
+        pages = execute_all(chosen, run, chapters)
         if run.is_published:
             readme.write(run.project, all_chapters(run.project))
     print("\n" + readme.terminal_table(pages))
     if run.data == "stand-in":
         print("\nThese figures were made with drawings instead of CIFAR-10 and mean nothing for CIFAR-10.")
+    for page in pages:
+        for words in prose.not_so(page.notebook):
+            print(f"{page.name} claims what is not so in this run: {words}.")
     return 0
 
 
@@ -84,10 +86,10 @@ def _refresh(project, words):
 def _check(project, words):
     """Say whether every published page is fresh."""
     settings("check", words)
-    chapters = all_chapters(project)
+    chapters, code = all_chapters(project), Code(project.root)
     with reading("A page, a result, the lock or the README"):
-        stale = {chapter.name: found for chapter in chapters if (found := stamp.problems(chapter, project.root))}
-        stale |= {name: [reason] for name, reason in study.outdated().items()}
+        stale = {chapter.name: found for chapter in chapters if (found := _wrong(chapter, code))}
+        stale |= {name: [reason] for name, reason in catalogue.outdated(project, code).items()}
         if not stale and not readme.is_current(project, chapters):
             stale["README.md"] = ["its table of results is not what the pages say"]
     for name, found in stale.items():
@@ -103,13 +105,19 @@ def _check(project, words):
     return 0
 
 
-def _study(_, words):
-    return study.run(settings("study", words, RUNS).get("RUNS", RUNS.default))
+def _wrong(chapter, code):
+    """What is wrong with a published page: a list of phrases."""
+    claims = [f"it claims what is not so: {words}" for words in prose.not_so(chapter.notebook)]
+    return stamp.problems(chapter, code=code) + prose.differences(chapter.notebook) + claims
 
 
-def _bench(_, words):
+def _study(project, words):
+    return catalogue.run(project, settings("study", words, RUNS).get("RUNS", RUNS.default))
+
+
+def _bench(project, words):
     settings("bench", words)
-    return bench.run()
+    return bench.run(project)
 
 
 def _finish_publishing(project):

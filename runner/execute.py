@@ -4,21 +4,20 @@ import contextlib
 import importlib.metadata
 import itertools
 import json
-import os
-import re
 import shutil
 import sys
 import time
-import zipfile
 from dataclasses import dataclass, field
 
 from cifar_helpers import data
 from cifar_helpers.artefacts import discard, replace
-from runner import ending, publish, stamp
+from runner import ending, prose, publish, stamp
 from runner.chapters import Chapter, source, tags
+from runner.digests import digest, edited, file_digest
 from runner.integrity import require_as_made
 from runner.machine import environment_size, machine, peak_memory
 from runner.project import Project
+from runner.studies.catalogue import require_fresh
 
 INJECTED = "injected-parameters"  # the tag, and on pages the name, of the cell that papermill adds
 PROFILES = {
@@ -65,8 +64,12 @@ class Run:
         return {name: wanted[name] for name, p in chapter.parameters.items() if wanted.get(name, p.default) != p.default}
 
 
-def execute_all(chapters, run):
-    """Execute ``chapters`` in order; returns the pages made, as Chapters."""
+def execute_all(chapters, run, everything):
+    """Execute ``chapters`` in order, with those first whose artefacts they miss.
+
+    everything: all chapters of the project.  Returns the pages made, as Chapters.
+    """
+    chapters = _with_missing(chapters, run, everything)
     _require(chapters, run)
     pages, finished = [], {}
     for chapter in chapters:
@@ -78,8 +81,8 @@ def execute_all(chapters, run):
     return pages
 
 
-def with_missing(chapters, run, everything):
-    """``chapters`` in order, and before them those of ``everything`` that write what they read and is not there."""
+def _with_missing(chapters, run, everything):
+    """``chapters`` in order, and before them the chapters that write what they read and is not there."""
     wanted = {chapter.name for chapter in chapters}
     for chapter in reversed(everything):
         if chapter.name in wanted:
@@ -95,7 +98,7 @@ def _has_written(chapter, run):
     page = run.page(chapter)
     if not page.path.exists() or not page.notebook["metadata"].get(stamp.KEY):
         return False
-    same_code = stamp.page_code(page) == stamp.page_code(chapter)
+    same_code = not edited(stamp.page_code(page), stamp.page_code(chapter))
     return same_code and not stamp.problems(page, run.root, profile=run.label)
 
 
@@ -103,12 +106,14 @@ def _require(chapters, run):
     """Raise OSError or BadRequest, before hours are spent, for what would be in vain: its place, or what it reads."""
     written = set()
     for chapter in chapters:
+        prose.require(chapter)
         publish.require_places(run.project, [run.page(chapter).path, *(run.root / name for name in chapter.writes)])
         for root, names in [(run.root, set(chapter.reads) - written), (run.project.root, chapter.reads_published)]:
             for name in names:
                 if name.endswith(".keras"):
                     require_as_made(run.project, name, root)
         written |= set(chapter.writes)
+    require_fresh(run.project, chapters)
 
 
 def execute_one(chapter, run):
@@ -130,10 +135,10 @@ def execute_one(chapter, run):
 
     artefacts = scratch / "artefacts"
     for path in artefacts.rglob("*.keras"):
-        make_reproducible(path)
+        publish.make_reproducible(path)
     finished = publish.finished_trainings(run.project, scratch / "finished")
     seconds += sum(finished.values())  # what a resumed run did not have to spend again, but the page cost
-    page = _normalised(executed, chapter, keep_injected=not run.is_published)
+    page = prose.fill(_normalised(executed, chapter, keep_injected=not run.is_published))
     page["metadata"][stamp.KEY] = {**inputs, **_results(chapter, page, artefacts, round(seconds, 1))}
     _fill_in(page)
     made_page = scratch / "page.ipynb"
@@ -201,7 +206,7 @@ def _environment(chapter, scratch, run):
         TUTORIAL_NEW_ARTEFACTS=scratch / "artefacts",
         TUTORIAL_CHECKPOINTS=run.project.checkpoints,
         TUTORIAL_FINISHED=scratch / "finished",
-        TUTORIAL_CODE=stamp.page_code(chapter),
+        TUTORIAL_CODE=digest(stamp.page_code(chapter)),
         TMPDIR=scratch / "tmp",  # a killed kernel leaves its temporary files
         **dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"), home),
     )
@@ -261,9 +266,8 @@ def _inputs(chapter, run):
         "data": {"name": run.data, "checksum": data.CHECKSUM if run.data == "cifar10" else ""},
         "parameters": {**{p.name: p.default for p in chapter.parameters.values()}, **run.parameters(chapter)},
         "code": stamp.page_code(chapter),
-        "helpers": stamp.helper_digests(chapter.tree, run.project.root / "cifar_helpers"),
         "versions": {name: importlib.metadata.version(name) for name in stamp.PACKAGES},
-        "reads": {name: stamp.file_digest(path) for name, path in sorted(locations.items())},
+        "reads": {name: file_digest(path) for name, path in sorted(locations.items())},
     }
 
 
@@ -272,7 +276,7 @@ def _results(chapter, page, artefacts, seconds):
     made = Chapter(chapter.path, chapter.project)
     made.notebook = page  # the page as it will be published
     return {
-        "writes": {name: stamp.file_digest(artefacts / name) for name in chapter.writes},
+        "writes": {name: file_digest(artefacts / name) for name in chapter.writes},
         "outputs": stamp.outputs_digest(made),
         "headline": _headline(made),
         "machine": machine(),
@@ -281,33 +285,16 @@ def _results(chapter, page, artefacts, seconds):
 
 
 def _headline(page):
-    """What the cell tagged "headline" displayed, a sentence; "" for a page without one."""
+    """A page's result as a sentence: what the cell tagged "headline" displayed, or the text of the one tagged "result"."""
     outputs = [output for cell in page.cells_tagged("headline") for output in cell["outputs"]]
-    return "".join(outputs[0]["data"]["text/markdown"]).strip() if outputs else ""
+    return "".join(outputs[0]["data"]["text/markdown"]).strip() if outputs else prose.result(page.notebook)
 
 
 def _fill_in(page):
     texts = stamp.filled_cells(page["metadata"][stamp.KEY])
+    if not any("headline" in tags(cell) for cell in page["cells"]):
+        del texts["result"]  # its spans are filled
     for cell in page["cells"]:
         for tag in tags(cell):
             if cell["cell_type"] == "markdown" and tag in texts:
                 cell["source"] = texts[tag]
-
-
-def make_reproducible(path):
-    """Rewrite a .keras archive without the time at which it was saved and without addresses in memory."""
-    scratch = path.with_suffix(".new")
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(scratch, "w") as new:
-        for item in old.infolist():
-            content = old.read(item)
-            if item.filename == "metadata.json":
-                content = json.dumps({**json.loads(content), "date_saved": ""}).encode()
-            elif item.filename == "config.json":
-                numbers = {}
-                content = re.sub(
-                    rb'(?<="shared_object_id": )\d+',
-                    lambda address: b"%d" % numbers.setdefault(address[0], len(numbers)),
-                    content,
-                )
-            new.writestr(zipfile.ZipInfo(item.filename), content)
-    os.replace(scratch, path)

@@ -1,8 +1,9 @@
 """Whether a file that comes with the project is still the one that its page, or the record of its training, names."""
 
 from runner.chapters import Chapter, all_chapters, read_whole, reading
+from runner.digests import file_digest
 from runner.ending import BadRequest
-from runner.stamp import KEY, file_digest
+from runner.stamp import KEY
 
 
 def require_as_made(project, name, root=None):

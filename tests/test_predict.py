@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifar_helpers import artefacts, data, provenance
+from cifar_helpers import artefacts, data
 from cifar_helpers.classifier import load_classifier
-from runner import predict, stamp
+from runner import predict
 from runner.chapters import BadRequest, Chapter
+from runner.digests import file_digest
 from runner.integrity import require_as_made
 from runner.project import HERE, Project
 
@@ -162,9 +163,9 @@ def test_a_picture_can_be_drawn_on_a_terminal():
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_belongs_to_its_file_and_to_todays_code(name):
     card = CARDS[name]
-    assert stamp.file_digest(HERE.models / f"{name}.keras") == card["sha256"]
+    assert file_digest(HERE.models / f"{name}.keras") == card["sha256"]
     assert card["data"] == data.CHECKSUM
-    assert card["recipe"] == provenance.run_digest(_record(name))
+    assert card["recipe"] == _record(name)["recipe"]
 
 
 @pytest.mark.parametrize("path", sorted(HERE.models.iterdir()), ids=lambda path: path.name)
@@ -180,11 +181,8 @@ def test_what_is_shipped_is_what_its_page_or_its_run_names(path, tmp_path):
 
 
 def _record(name):
-    """What decides how the training behind a model ends."""
-    if name == "baseline":
-        recipe = artefacts.read_json(HERE.results / "baseline.json")["recipe"]
-        return {"network": "baseline", "recipe": recipe}
-    return artefacts.read_json(HERE.results / "runs" / f"{name}-seed0.json")
+    """The record of the training behind a model."""
+    return artefacts.read_json(HERE.results / ("baseline.json" if name == "baseline" else f"runs/{name}-seed0.json"))
 
 
 def test_there_is_a_card_for_every_model_and_they_are_small():

@@ -11,7 +11,7 @@ import pytest
 from test_interruption import NAMES, PUBLISHING
 from toy import PROJECT, Toy, bare_project
 
-from cifar_helpers import data
+from cifar_helpers import data, fetch
 
 
 def mounted(folder, *options):
@@ -238,7 +238,7 @@ def test_data_is_looked_for_where_nobody_has_a_home(tmp_path, monkeypatch, fault
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     monkeypatch.chdir(tmp_path)
     with fault("no home folder"):
-        assert data._keras_folders()[1].is_absolute()
+        assert fetch._keras_folders()[1].is_absolute()
         monkeypatch.setenv("CIFAR10_DIR", "~/images")
         with pytest.raises(data.DataUnavailable, match="CIFAR10_DIR"):
             data.load_cifar10()
