@@ -58,7 +58,8 @@ def require_fresh(project, chapters):
 """
 
 STUDY = f"""
-from runner import publish
+from runner.project import HERE
+from runner.publish import only_one
 from runner.studies.study import Study
 {NO_STUDY}
 
@@ -72,7 +73,7 @@ def by_name(name):
 
 
 def run(project, pattern):
-    with publish.only_one(project):
+    with only_one(project):
         by_name("").make(project)
 """
 
@@ -155,9 +156,9 @@ class Toy:
     def build(cls, folder):
         """One that has a runner of its own, for processes that are to be killed: see ``run``."""
         toy = cls.miniature(folder)
-        for name in ("runner", "cifar_helpers"):
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(PROJECT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
+        shutil.copytree(PROJECT / "runner", folder / "runner", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("limits.py", "opening.py", "picture.py"):
+            shutil.copy(PROJECT / "cifar_helpers" / name, folder / "cifar_helpers")
         toy.path("cifar_helpers/data.py").write_text(DATA_MODULE)
         toy.path("runner/studies/catalogue.py").write_text(NO_STUDY)  # it has no long trainings
         return toy
