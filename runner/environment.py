@@ -36,13 +36,11 @@ MARK = VENV / "complete"  # written last, so its absence means an interrupted in
 
 def requirements():
     """Return the entries under `- pip:` in environment.yml, such as "numpy >=2.0"."""
-    lines = re.sub(r"\s*(#.*)?$", "", LIST.read_text(encoding="utf-8"), flags=re.MULTILINE).splitlines()
-    if lines.count("  - pip:") != 1:
-        raise ValueError(f"{LIST.name} needs exactly one line '  - pip:'")
-    entries = lines[lines.index("  - pip:") + 1 :]
-    for entry in entries:
-        if not re.fullmatch(r"      - [A-Za-z0-9._-]+( [<>=!~][0-9.,<>=!~]*)?", entry):
-            raise ValueError(f"{LIST.name}: expected '      - name >=version', found {entry!r}")
+    text = re.sub(r"\s*(#.*)?$", "", LIST.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    entries = text.partition("\n  - pip:\n")[2].splitlines()
+    strange = [entry for entry in entries if not re.fullmatch(r"      - [A-Za-z0-9._-]+( [<>=!~][0-9.,<>=!~]*)?", entry)]
+    if strange or not entries:
+        raise ValueError(f"{LIST.name}: expected '      - name >=version' under '  - pip:', found {[*strange, 'nothing'][0]!r}")
     return [entry[8:] for entry in entries]
 
 
@@ -231,14 +229,13 @@ def compile_lock():
 
 
 def main(command):
-    """Run one of the commands that the Makefile and runner/bootstrap.sh use."""
+    """Run one of the commands that the Makefile and runner/bootstrap.sh use; returns the exit status."""
+    if command == "unsatisfied" and (missing := unsatisfied()):
+        print("without " + ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else ""))
+        return 1
     if command == "current":
         return 0 if is_current() else 1
-    if command == "unsatisfied":
-        missing = unsatisfied()
-        print("without " + ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else ""))
-        return 1 if missing else 0
-    {"build": build_venv, "lock": compile_lock}[command]()
+    return {"build": build_venv, "lock": compile_lock, "unsatisfied": lambda: 0}[command]()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import itertools
 import json
+import re
 import shutil
 import sys
 import time
@@ -226,18 +227,16 @@ class _Narrator:
     """Says on the terminal which cell is running."""
 
     def __init__(self, chapter, injected):
-        self.chapter, self.injected, self.place = chapter, injected, "its start"
-        self.count = len(chapter.code_cells) + injected
-        self.cell_number, self.heading = 0, ""
+        self.name, self.count = chapter.name, len(chapter.code_cells) + injected
+        self.number, self.heading, self.place = 0, "", "its start"
 
     def __call__(self, cell, cell_index):
-        if cell["cell_type"] == "markdown":
-            headings = [line for line in source(cell).splitlines() if line.startswith("#")]
-            self.heading = headings[-1].lstrip("# ") if headings else self.heading
         if cell["cell_type"] == "code":
-            self.cell_number += 1
-            self.place = f"code cell {self.cell_number} of {self.count} ({self.heading})"
-            print(f"{self.chapter.name}  {self.place}", flush=True)
+            self.number += 1
+            self.place = f"code cell {self.number} of {self.count} ({self.heading})"
+            print(f"{self.name}  {self.place}", flush=True)
+        else:
+            self.heading = [self.heading, *re.findall(r"^#+ +(.*)", source(cell), flags=re.MULTILINE)][-1]
 
 
 def _normalised(executed, chapter, keep_injected):

@@ -107,11 +107,8 @@ def _answers(paths, load, errors):
 def _load(project, name, card):
     from cifar_helpers.classifier import DamagedModel, load_classifier
 
-    path = project.models / f"{name}.keras"
     try:
-        return load_classifier(path, card)
-    except FileNotFoundError:
-        raise BadRequest(f"models/{path.name} is missing: it comes with the project; restore it from git.") from None
+        return load_classifier(require_as_made(project, f"models/{name}.keras"), card)
     except DamagedModel as reason:
         raise BadRequest(str(reason)) from None
 
