@@ -80,13 +80,11 @@ class Chapter:
         return sorted(set(self._artefacts("published")) - set(self.writes))
 
     def _artefacts(self, verb):
-        names = set()
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == f"artefacts.{verb}":
-                if len(node.args) != 1 or not isinstance(node.args[0], ast.Constant):
-                    raise BadRequest(f"{self.name}: write the name in artefacts.{verb}(...) as a plain string.")
-                names.add(node.args[0].value)
-        return sorted(names)
+        calls = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
+        found = [call.args for call in calls if ast.unparse(call.func) == f"artefacts.{verb}"]
+        if not all(len(args) == 1 and isinstance(args[0], ast.Constant) for args in found):
+            raise BadRequest(f"{self.name}: write the name in artefacts.{verb}(...) as a plain string.")
+        return sorted({args[0].value for args in found})
 
 
 class Parameter:

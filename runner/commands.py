@@ -4,7 +4,6 @@
 the environment, which only says where things are.
 """
 
-import argparse
 import contextlib
 import os
 
@@ -14,6 +13,7 @@ from runner.digests import Code
 from runner.ending import BadRequest
 from runner.execute import PROFILES, Run, execute_all
 from runner.project import HERE
+from runner.settings import settings
 from runner.studies import bench, catalogue
 
 CHAPTERS = Parameter('CHAPTERS = ""  # which chapters, such as CHAPTERS="03 04"; all, if it is not given [text]')
@@ -36,33 +36,6 @@ def main(arguments, project=HERE):
     return commands[command](project, words)
 
 
-def settings(command, words, *known):
-    """{name: value} of the NAME=value ``words`` given to ``command``; one without a value is as if it were not given.
-
-    known: the Parameters that the command takes.  Raises BadRequest for another name or a value that is not possible,
-    and ends the process for ``--help``.
-    """
-    known = {parameter.name: parameter for parameter in known}
-    width = max(map(len, known), default=0)
-    lines = ["settings, as NAME=value:"] * bool(known)
-    lines += [f"  {p.name:{width}}  {p.meaning} [{p.contract}]" for p in known.values()]
-    parser = argparse.ArgumentParser(
-        prog=f"make {command}", usage=f"make {command}{' [NAME=value ...]' * bool(known)}", epilog="\n".join(lines),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    found, others = parser.parse_known_args(words)
-    given = {}
-    for word in [*found.words, *others]:
-        name, equals, value = word.partition("=")
-        if name not in known:
-            there_are = f"there are {', '.join(sorted(known))}" if known else "it takes none"
-            raise BadRequest(f"{name} is not a setting of make {command}; {there_are}.")
-        if value or not equals:
-            given[name] = known[name].parse(value)
-    return given
-
-
 def _execute(project, words):
     """Regenerate the chosen chapters, whatever their state."""
     chapters = all_chapters(project)
@@ -70,15 +43,14 @@ def _execute(project, words):
     given = settings("execute", words, CHAPTERS, PROFILE, *parameters.values())
     chosen = chosen_chapters(given.pop("CHAPTERS", CHAPTERS.default), chapters)
     profile, data = given.pop("PROFILE", PROFILE.default), available_data(given.pop("DATA", ""))
-    if data == "stand-in":
-        profile = "quick"
+    profile = "quick" if data == "stand-in" else profile
     usual = {name: PROFILES[profile].get(name, parameter.default) for name, parameter in parameters.items()}
     changes = {name: value for name, value in sorted(given.items()) if value != usual[name]}
     return execute(chosen, chapters, Run(project, profile, data, changes))
 
 
 def execute(chosen, chapters, run):
-    """Regenerate the ``chosen`` ones of ``chapters``, and say what came of it; returns 0."""
+    """Regenerate the ``chosen`` ones of ``chapters``, with those first whose artefacts they miss; returns 0."""
     if not run.is_published:
         print(f"The pages of this run go to build/{run.root.name}/; notebooks/ stays as it is.")
     with publish.only_one(run.project):

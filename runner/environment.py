@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runner.ending import NO_SPACE, for_children, in_one_sentence, in_words
+from runner.project import Project, takes
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "environment.yml"
@@ -35,14 +36,11 @@ MARK = VENV / "complete"  # written last, so its absence means an interrupted in
 
 def requirements():
     """Return the entries under `- pip:` in environment.yml, such as "numpy >=2.0"."""
-    lines = [line.split("#")[0].rstrip() for line in LIST.read_text(encoding="utf-8").splitlines()]
-    lines = [line for line in lines if line]
-    if lines.count("  - pip:") != 1:
-        raise ValueError(f"{LIST.name} needs exactly one line '  - pip:'")
-    entries = lines[lines.index("  - pip:") + 1 :]
-    for entry in entries:
-        if not re.fullmatch(r"      - [A-Za-z0-9._-]+( [<>=!~][0-9.,<>=!~]*)?", entry):
-            raise ValueError(f"{LIST.name}: expected '      - name >=version', found {entry!r}")
+    text = re.sub(r"\s*(#.*)?$", "", LIST.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    entries = text.partition("\n  - pip:\n")[2].splitlines()
+    strange = [entry for entry in entries if not re.fullmatch(r"      - [A-Za-z0-9._-]+( [<>=!~][0-9.,<>=!~]*)?", entry)]
+    if strange or not entries:
+        raise ValueError(f"{LIST.name}: expected '      - name >=version' under '  - pip:', found {[*strange, 'nothing'][0]!r}")
     return [entry[8:] for entry in entries]
 
 
@@ -66,15 +64,10 @@ def unsatisfied():
         from packaging.requirements import Requirement
     except ImportError:  # much of the list depends on packaging, so little of it can be here
         return requirements()
-    return [entry for entry in requirements() if not _is_installed(Requirement(entry))]
-
-
-def _is_installed(requirement):
-    try:
-        version = importlib.metadata.version(requirement.name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return requirement.specifier.contains(version, prereleases=True)
+    wanted = {entry: Requirement(entry) for entry in requirements()}
+    found = {canonical(one.metadata["Name"]): one.version for one in importlib.metadata.distributions()}
+    versions = {entry: found.get(canonical(one.name)) for entry, one in wanted.items()}
+    return [entry for entry, one in wanted.items() if not versions[entry] or not one.specifier.contains(versions[entry], True)]
 
 
 # --- .venv ---
@@ -157,22 +150,16 @@ def canonical(name):
 
 def _require_idle():
     """End here if chapters are being executed with the `.venv` that would be replaced."""
-    path = ROOT / "build" / "lock"  # of runner/publish.py
-    if path.exists():
-        with open(path) as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                sys.exit("Chapters are being executed with the .venv that is to be replaced; wait for that to end.")
+    if (ROOT / "build" / "lock").exists():
+        with Project(ROOT).alone("lock", "Chapters are being executed with the .venv that is to be replaced; wait for that to end."):
+            pass
 
 
 @contextmanager
 def _only_one():
     """Hold the lock that keeps two makes from building `.venv` at once; the system frees it however this one ends."""
     with open(ROOT / ".venv.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not takes(lock):
             _say("Another make is building .venv: waiting for it ...")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock
@@ -242,14 +229,13 @@ def compile_lock():
 
 
 def main(command):
-    """Run one of the commands that the Makefile and runner/bootstrap.sh use."""
+    """Run one of the commands that the Makefile and runner/bootstrap.sh use; returns the exit status."""
+    if command == "unsatisfied" and (missing := unsatisfied()):
+        print("without " + ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else ""))
+        return 1
     if command == "current":
         return 0 if is_current() else 1
-    if command == "unsatisfied":
-        missing = unsatisfied()
-        print("without " + ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else ""))
-        return 1 if missing else 0
-    {"build": build_venv, "lock": compile_lock}[command]()
+    return {"build": build_venv, "lock": compile_lock, "unsatisfied": lambda: 0}[command]()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import contextlib
 import importlib.metadata
+import itertools
 import json
+import re
 import shutil
 import sys
 import time
@@ -18,6 +20,7 @@ from runner.machine import environment_size, machine, peak_memory
 from runner.project import Project
 from runner.studies.catalogue import require_fresh
 
+INJECTED = "injected-parameters"  # the tag, and on pages the name, of the cell that papermill adds
 PROFILES = {
     "full": {"TRAIN": True},
     # Every line of the same code on few images: seconds instead of minutes.
@@ -224,45 +227,33 @@ class _Narrator:
     """Says on the terminal which cell is running."""
 
     def __init__(self, chapter, injected):
-        self.chapter, self.injected, self.place = chapter, injected, "its start"
-        self.count = len(chapter.code_cells) + injected
-        self.cell_number, self.heading = 0, ""
+        self.name, self.count = chapter.name, len(chapter.code_cells) + injected
+        self.number, self.heading, self.place = 0, "", "its start"
 
     def __call__(self, cell, cell_index):
-        if cell["cell_type"] == "markdown":
-            headings = [line for line in source(cell).splitlines() if line.startswith("#")]
-            self.heading = headings[-1].lstrip("# ") if headings else self.heading
         if cell["cell_type"] == "code":
-            self.cell_number += 1
-            self.place = f"code cell {self.cell_number} of {self.count} ({self.heading})"
-            print(f"{self.chapter.name}  {self.place}", flush=True)
+            self.number += 1
+            self.place = f"code cell {self.number} of {self.count} ({self.heading})"
+            print(f"{self.name}  {self.place}", flush=True)
+        else:
+            self.heading = [self.heading, *re.findall(r"^#+ +(.*)", source(cell), flags=re.MULTILINE)][-1]
 
 
 def _normalised(executed, chapter, keep_injected):
     """The executed notebook without anything that differs from run to run, or machine to machine."""
-    cells, number = [], 0
-    for cell in executed["cells"]:
-        injected = "injected-parameters" in tags(cell)
-        if injected and not keep_injected:
-            continue
-        kept = {key: cell["metadata"][key] for key in ("tags", "mystnb") if cell["metadata"].get(key)}
-        cell = {**cell, "metadata": kept}
-        if injected:
-            cell["id"] = "injected-parameters"
+    cells = [cell for cell in executed["cells"] if keep_injected or INJECTED not in tags(cell)]
+    numbers = itertools.count(1)
+    for cell in cells:
+        cell["metadata"] = {key: cell["metadata"][key] for key in ("tags", "mystnb") if cell["metadata"].get(key)}
+        if INJECTED in tags(cell):
+            cell["id"] = INJECTED
         if cell["cell_type"] == "code":
-            number += 1
-            cell["execution_count"] = number
-            cell["outputs"] = [_renumbered(output, number) for output in cell["outputs"]]
-        cells.append(cell)
+            cell["execution_count"] = number = next(numbers)
+            for output in cell["outputs"]:
+                output.get("metadata", {}).pop("papermill", None)
+                output |= {"execution_count": number} if "execution_count" in output else {}
     metadata = {key: chapter.notebook["metadata"][key] for key in ("kernelspec", "language_info")}
     return {**executed, "cells": cells, "metadata": metadata}
-
-
-def _renumbered(output, number):
-    output = {**output, **({"execution_count": number} if "execution_count" in output else {})}
-    if "metadata" in output:
-        output["metadata"] = {key: value for key, value in output["metadata"].items() if key != "papermill"}
-    return output
 
 
 def _inputs(chapter, run):
@@ -294,10 +285,8 @@ def _results(chapter, page, artefacts, seconds):
 
 def _headline(page):
     """A page's result as a sentence: what the cell tagged "headline" displayed, or the text of the one tagged "result"."""
-    for cell in page.cells_tagged("headline"):
-        for output in cell["outputs"]:
-            return "".join(output["data"]["text/markdown"]).strip()
-    return prose.result(page.notebook)
+    outputs = [output for cell in page.cells_tagged("headline") for output in cell["outputs"]]
+    return "".join(outputs[0]["data"]["text/markdown"]).strip() if outputs else prose.result(page.notebook)
 
 
 def _fill_in(page):

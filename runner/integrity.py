@@ -1,8 +1,8 @@
 """Whether a file that comes with the project is still the one that its page, or the record of its training, names."""
 
 from runner.chapters import Chapter, all_chapters, read_whole, reading
-from runner.ending import BadRequest
 from runner.digests import file_digest
+from runner.ending import BadRequest
 from runner.stamp import KEY
 
 

@@ -1,10 +1,11 @@
 """What do pictures of your own show?"""
 
-import argparse
 import contextlib
 import glob
+import itertools
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -13,71 +14,41 @@ import numpy as np
 from PIL import Image
 
 from cifar_helpers.picture import BadPicture, pictures_in, read_picture
-from runner.chapters import read_whole
+from runner.chapters import Parameter, read_whole
 from runner.ending import BadRequest
 from runner.integrity import require_as_made
+from runner.settings import settings
 
-HELP = """\
-  IMAGE=path       a picture, a folder of pictures, or several of them: IMAGE="a.png b.jpg"
-  MODEL=fast94     which of the project's networks answers: fast94 or baseline
-  JSON=1           the answers for programs, on standard output (also: --json)
-
-Paths may also follow as they are: python -m runner predict --json a.png "with blanks.jpg"
-"""
+IMAGE = Parameter('IMAGE = ""  # a picture, a folder of pictures, or several, as IMAGE="a.png b.jpg" or as words of their own [text]')
+MODEL = Parameter('MODEL = "fast94"  # which of the networks of the project answers [fast94 | baseline]')
+JSON = Parameter("JSON = 0  # 1, or --json: the answers for programs, on standard output [0..1]")
 AT_ONCE = 500  # pictures in memory
 
 
 def main(project, words):
     """Answer for all pictures; returns the exit status: 0, or 2 if one of them could not be read."""
-    asked = _asked(words)
-    paths, errors = _expand(asked.paths)
-    cards = read_whole(require_as_made(project, "models/cards.json"))
-    choices = [name for name, card in cards.items() if "threshold" in card]
-    if asked.model not in choices:
-        raise BadRequest(f"MODEL={asked.model}: expected one of {', '.join(choices)}.")
+    is_path = [not word.startswith("-") and not re.match(r"[A-Z_]+=", word) for word in words]
+    asked = ["JSON=1" if word == "--json" else word for word, path in zip(words, is_path, strict=True) if not path]
+    given = settings("predict", asked, IMAGE, MODEL, JSON)
+    paths = [*_split(given.get("IMAGE", "")), *itertools.compress(words, is_path)]
+    if not paths:
+        raise BadRequest("make predict needs a picture: make predict IMAGE=path/to/picture.jpg")
+    paths, errors = _expand(paths)
+    model = given.get("MODEL", MODEL.default)
+    card = read_whole(require_as_made(project, "models/cards.json"))[model]
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a file's name may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
-    card = cards[asked.model]
-    answers, seen = _answers(paths, lambda: _load(project, asked.model, card), errors)
+    answers, seen = _answers(paths, lambda: _load(project, model, card), errors)
     for error in errors.values():
         print(error, file=sys.stderr)
-    if asked.json:
-        print(json.dumps(_for_programs(asked.model, card, answers, errors), indent=1))
+    if given.get("JSON"):
+        print(json.dumps(_for_programs(model, card, answers, errors), indent=1))
     elif len(answers) == 1:
         print(_one(project, *answers.popitem(), seen, card))
     elif answers:
         print(_table(answers))
     return 2 if errors else 0
-
-
-def _asked(words):
-    """What the command line asks for: an object with ``paths``, ``model`` and ``json``."""
-    parser = argparse.ArgumentParser(
-        prog="make predict", usage="make predict IMAGE=path [MODEL=name] [JSON=1]", description=__doc__, epilog=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    asked, others = parser.parse_known_intermixed_args(words)
-    asked.paths, asked.model = [], "fast94"
-    for word in [*others, *asked.words]:
-        name, equals, value = word.partition("=")
-        if equals and name == "IMAGE":
-            asked.paths += _split(value)
-        elif equals and name == "MODEL":
-            asked.model = value or asked.model
-        elif equals and name == "JSON":
-            if value not in ("", "0", "1"):
-                raise BadRequest(f"JSON={value}: expected 1, or 0 for people.")
-            asked.json |= value == "1"
-        elif word in others or equals and name.isidentifier() and name.isupper():
-            raise BadRequest(f"make predict does not take {word}; it takes IMAGE, MODEL and JSON.")
-        else:
-            asked.paths.append(word)
-    if not asked.paths:
-        raise BadRequest("make predict needs a picture: make predict IMAGE=path/to/picture.jpg")
-    return asked
 
 
 def _split(text):
@@ -136,11 +107,8 @@ def _answers(paths, load, errors):
 def _load(project, name, card):
     from cifar_helpers.classifier import DamagedModel, load_classifier
 
-    path = project.models / f"{name}.keras"
     try:
-        return load_classifier(path, card)
-    except FileNotFoundError:
-        raise BadRequest(f"models/{path.name} is missing: it comes with the project; restore it from git.") from None
+        return load_classifier(require_as_made(project, f"models/{name}.keras"), card)
     except DamagedModel as reason:
         raise BadRequest(str(reason)) from None
 

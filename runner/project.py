@@ -56,14 +56,15 @@ class Project:
         self.build.mkdir(exist_ok=True)
         with open(self.build / name, "w") as lock:
             deadline = time.monotonic() + PATIENCE
-            while not _taken(lock):
+            while not takes(lock):
                 if time.monotonic() > deadline:
                     raise BadRequest(busy)
                 time.sleep(0.1)
             yield lock
 
 
-def _taken(lock):
+def takes(lock):
+    """Take the lock of an open file, until that is closed, and return whether it could be had."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

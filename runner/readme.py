@@ -58,10 +58,8 @@ def measured(pages):
 
 def _purpose(page):
     """The first sentence of a chapter, which says what it does."""
-    for cell in page.notebook["cells"]:
-        if cell["cell_type"] == "markdown" and "**What you'll do**" in source(cell):
-            return source(cell).split("\n\n")[0].replace("\n", " ").strip()
-    return ""
+    openings = [source(cell) for cell in page.notebook["cells"] if "**What you'll do**" in source(cell)]
+    return openings[0].split("\n\n")[0].replace("\n", " ").strip() if openings else ""
 
 
 def is_current(project, chapters):

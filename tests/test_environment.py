@@ -67,7 +67,7 @@ def test_list_in_another_form_is_refused(tmp_path, monkeypatch, entry):
     changed = tmp_path / "environment.yml"
     changed.write_text(f"dependencies:\n  - pip:\n      - keras >=3\n{entry}\n", encoding="utf-8")
     monkeypatch.setattr(environment, "LIST", changed)
-    with pytest.raises(ValueError, match="expected '      - name >=version'"):
+    with pytest.raises(ValueError, match="expected '      - name >=version' under"):
         environment.requirements()
 
 

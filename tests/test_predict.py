@@ -53,9 +53,9 @@ def pictures(folder, count=3):
     [
         ([], "needs a picture"),
         (["IMAGE="], "needs a picture"),
-        (["EPOCHS=3", "IMAGE=a.png"], "does not take EPOCHS=3"),
-        (["--loud", "a.png"], "does not take --loud"),
-        (["JSON=yes", "a.png"], "JSON=yes: expected 1"),
+        (["EPOCHS=3", "IMAGE=a.png"], "EPOCHS is not a setting of make predict; there are IMAGE, JSON, MODEL."),
+        (["--loud", "a.png"], "--loud is not a setting of make predict"),
+        (["JSON=yes", "a.png"], "JSON=yes: expected a whole number from 0 to 1."),
         (["MODEL=vgg", "a.png"], "MODEL=vgg: expected one of"),
         (["MODEL=fast94_twin", "a.png"], "MODEL=fast94_twin: expected one of"),
     ],
