@@ -46,7 +46,7 @@ bench: ## time two ways of training in turn, and compare with the best this mach
 	@$(python) -m runner bench
 
 # Two tests at a time; those of one file follow each other in one process, as notebooks and shared fixtures need it.
-pytest = env -u MAKEFLAGS -u MAKELEVEL -u MAKEOVERRIDES TUTORIAL_FULL=$(call quote,$(call given,FULL)) \
+pytest = env -u MAKEFLAGS -u MAKELEVEL -u MAKEOVERRIDES TUTORIAL_FAULT_FULL=$(call quote,$(call given,FULL)) \
 	TUTORIAL_FAULT_SEED=$(call quote,$(call given,SEED)) \
 	"$$python" -m pytest -v --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=25
 

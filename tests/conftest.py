@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-FULL = os.environ.get("TUTORIAL_FULL") == "1"
+FULL = os.environ.get("TUTORIAL_FAULT_FULL") == "1"
 
 
 def pytest_configure(config):
