@@ -7,7 +7,6 @@ to a folder of its own and takes its place only when the chapter has finished; i
 goes to ``build/lab/`` and the published artefacts stay as they are.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,44 +19,26 @@ class MissingArtefact(RuntimeError):
     """An earlier chapter has not yet written what this one reads."""
 
 
-class DamagedArtefact(RuntimeError):
-    """A model is not the one that its page or its result names."""
-
-
 def read(name):
     """Return the path of the artefact ``name`` (a ``pathlib.Path``).
 
-    Raises MissingArtefact with a sentence that says what to do if it does not exist, and DamagedArtefact if it
-    is a model other than the one that was published together with its page.
+    Raises MissingArtefact with a sentence that says what to do if it does not exist.  Whether a model is the one that
+    was published together with its page, the runner looks before it executes a chapter.
     """
-    root = Path(os.environ.get("TUTORIAL_ARTEFACTS", PROJECT))
-    path = root / name
+    path = Path(os.environ.get("TUTORIAL_ARTEFACTS", PROJECT)) / name
     if not path.exists():
-        raise MissingArtefact(
-            f"{name} is missing: run the earlier chapter that writes it, or `make execute`."
-        )
-    return _as_made(path, name, PROJECT / "notebooks" if root == PROJECT else root)
+        raise MissingArtefact(f"{name} is missing: run the earlier chapter that writes it, or `make execute`.")
+    return path
 
 
 def published(name):
     """Return the path of a committed result, the same in every profile.
 
-    For results of long trainings, which no chapter writes.  Raises MissingArtefact and DamagedArtefact.
+    For results of long trainings, which no chapter writes.  Raises MissingArtefact.
     """
     path = PROJECT / name
     if not path.exists():
         raise MissingArtefact(f"{name} is missing: it comes with the project; restore it from git.")
-    return _as_made(path, name, PROJECT / "notebooks")
-
-
-def _as_made(path, name, pages):
-    """Return ``path``, of a model only if its SHA-256 is the one that its page in the folder ``pages`` names, or its run."""
-    if path.suffix == ".keras":
-        written = [read_json(page)["metadata"].get("tutorial", {}).get("writes", {}) for page in pages.glob("*.ipynb")]
-        written += [read_json(run).get("writes", {}) for run in (PROJECT / "results" / "runs").glob("*.json")]
-        known = [files[name] for files in written if name in files]
-        if known and hashlib.sha256(path.read_bytes()).hexdigest() not in known:
-            raise DamagedArtefact(f"{name} is not the file that was made with its page: restore it from git, or run `make execute`.")
     return path
 
 

@@ -1,169 +1,107 @@
-"""Training that can be interrupted: after each epoch, everything needed to go on is on disk.
+"""Trainings that can be interrupted: after each epoch, everything needed to go on is on disk.
 
-Used in chapter 3.  What Keras's own ``BackupAndRestore`` lacks is the history: a training that
-was interrupted prints and returns all its epochs here, not the last ones only.  And a ``.keras`` file
-does not hold the random state of dropout layers; here it is kept too, so that a training that was
-interrupted ends with the same weights, to the last bit, as one that was not.
+What Keras's own ``BackupAndRestore`` lacks is the history, and a ``.keras`` file does not hold the random state of
+dropout layers.  Here both are kept, so that a training that was interrupted ends with the same weights, to the last
+bit, as one that was not.
 """
 
+import dataclasses
 import hashlib
+import importlib.metadata
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
-import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
-import keras
-import numpy
-import tensorflow
+import numpy as np
 
-from cifar_helpers.artefacts import PROJECT, discard, read_json, replace, write_json
-from cifar_helpers.page import is_live
-from cifar_helpers.provenance import digest
+from cifar_helpers.artefacts import PROJECT, discard, replace
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """Print one line per epoch and save the model, the optimiser and the history after it.
+class Checkpoint:
+    """The state of one training on disk: its variables and its history after the last finished epoch.
 
-    A reader in JupyterLab also sees the steps pass; the line of the epoch takes their place.
+    name: what to call it.  key: whatever makes this training what it is (seed, epochs, ...), as JSON values or
+    recipes.  arrays: more of that, such as the images, as NumPy arrays.  earlier: the name of a shorter training with
+    the same key, whose checkpoint this one takes over where it has none of its own.
 
-    recipe: whatever makes this training what it is (seed, epochs, data, ...), as JSON values.
-    A training goes on only from a checkpoint with the same recipe, the same helper modules and
-    the same versions of TensorFlow, Keras and NumPy.
-
-    ``epochs``: a list of dictionaries, one per finished epoch: "learning_rate" at its end, "loss",
-    "accuracy", "val_loss", "val_accuracy".  ``seconds``: a list, one per finished epoch.
-    ``restored``: how many of these epochs an earlier, interrupted training had finished.
+    A training goes on only from a checkpoint with the same key, made by the same code and by the same versions of
+    TensorFlow, Keras and NumPy.  Its folder is in ``$TUTORIAL_CHECKPOINTS``, or in ``build/checkpoints``.
     """
 
-    EVERY = 2  # seconds
+    def __init__(self, name, key, arrays=(), earlier=None):
+        places = Path(os.environ.get("TUTORIAL_CHECKPOINTS", PROJECT / "build" / "checkpoints"))
+        versions = [importlib.metadata.version(package) for package in ("tensorflow", "keras", "numpy")]
+        digests = [_digest(np.ascontiguousarray(array)) for array in arrays]
+        text = json.dumps([key, digests, versions, _code()], sort_keys=True, default=dataclasses.asdict)
+        self.folder, self.earlier = (
+            places / f"{one}-{_digest(text.encode())[:16]}" if one else None for one in (name, earlier)
+        )
+        self.path = self.folder / "state.npz"
+        self.seconds = 0  # spent on epochs that were restored
 
-    def __init__(self, name, recipe):
-        super().__init__()
-        folder = Path(os.environ.get("TUTORIAL_CHECKPOINTS", PROJECT / "build" / "checkpoints"))
-        self.folder = folder / f"{name}-{_digest(recipe)[:16]}"
-        self.epochs, self.seconds, self.restored = [], [], 0
-        self._draws = {}  # number of finished epochs: random states after them
+    def restore(self, variables):
+        """Give ``variables`` the values that were saved, in place, and return the history, a list of dictionaries.
 
-    def place(self, model):
-        """Return the folder for the training of ``model``: one that is built or compiled otherwise has another."""
-        return self.folder.with_name(self.folder.name + _network(model)[:8])
-
-    def restore(self, model):
-        """Return the model to train: ``model``, or its copy from the last finished epoch.
-
-        What a damaged disk made unreadable counts as not there: training then begins anew, and says so.
+        Returns an empty list where nothing was saved.  What a damaged disk made unreadable counts as not there: the
+        training then begins anew, and says so.  Raises MemoryError and OSError where the file may be whole.
         """
-        self.folder = self.place(model)
-        saved = sorted(self.folder.glob("epoch-*.keras"))
-        if saved:
-            try:
-                history = read_json(self.folder / "history.json")
-                if history.pop("digest") != digest(history):
-                    raise ValueError
-                copy = keras.models.load_model(saved[-1])
-            except Exception as error:  # what a damaged file raises is anything
-                if isinstance(error, MemoryError) or getattr(error, "errno", None):  # the file may be whole
-                    raise
-                print(f"{self.folder.name} cannot be read: the training begins anew.", file=sys.__stderr__, flush=True)
-                discard(self.folder)
-                return model
-            model, self.restored = copy, int(saved[-1].stem.removeprefix("epoch-"))
-            self.epochs = history["epochs"][: self.restored]
-            self.seconds = history["seconds"][: self.restored]
-            # Under the model's own number: the history may be one epoch ahead of it.
-            self._draws = history["draws"]
-            for state, values in zip(_random_states(model), self._draws[str(self.restored)], strict=True):
-                state.assign(values)
-            for number in range(self.restored):
-                self._print(number)
-        return model
+        if self.earlier and self.earlier.exists() and not self.folder.exists():
+            os.rename(self.earlier, self.folder)
+        try:
+            arrays, history = self._read(variables)
+        except FileNotFoundError:
+            return []
+        except Exception as error:  # what a damaged file raises is anything
+            if isinstance(error, MemoryError) or getattr(error, "errno", None):  # the file may be whole
+                raise
+            print(f"{self.folder.name} cannot be read: the training begins anew.", file=sys.__stderr__, flush=True)
+            return []
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+        self.seconds = sum(row["seconds"] for row in history)
+        return history
+
+    def _read(self, variables):
+        with np.load(self.path) as saved:
+            *arrays, history, digest = (saved[name] for name in saved.files)
+        if str(digest) != _digest(*arrays, history):
+            raise ValueError
+        if [array.shape for array in arrays] != [tuple(variable.shape) for variable in variables]:
+            raise ValueError
+        return arrays, json.loads(str(history))
+
+    def save(self, variables, history):
+        """Keep the values of ``variables`` and ``history``, whose rows have their "seconds", in one step."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        scratch = self.folder / f"new-{os.getpid()}.npz"  # two may train the same
+        parts = [*(np.asarray(variable) for variable in variables), np.array(json.dumps(history))]
+        np.savez(scratch, *parts, np.array(_digest(*parts)))
+        replace(scratch, self.path)
 
     def finish(self):
-        """Say that the training's result is safe elsewhere: the checkpoint may go."""
-        finish(self.folder, sum(self.seconds[: self.restored]))
+        """Say that the training's result is safe elsewhere: the checkpoint may go.
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._started = self._shown = time.perf_counter()
-
-    def on_train_batch_end(self, batch, logs=None):
-        if is_live() and time.perf_counter() - self._shown > self.EVERY:
-            self._shown = time.perf_counter()
-            print(f"\repoch {len(self.epochs) + 1:3}  step {batch + 1} of {self.params['steps']}", end="", flush=True)
-
-    def on_epoch_end(self, epoch, logs=None):
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        logs = {key: float(value) for key, value in (logs or {}).items()}
-        self.epochs.append({**logs, "learning_rate": rate})
-        self.seconds.append(round(time.perf_counter() - self._started, 2))
-        self._save(epoch + 1)
-        self._print(epoch)
-
-    def _save(self, done):
-        # The history first, then the model under its own number: the newest model that is there
-        # whole always has its history, whenever the process is killed.
-        self.folder.mkdir(parents=True, exist_ok=True)
-        history = self.folder / "history.json"
-        states = [keras.ops.convert_to_numpy(state).tolist() for state in _random_states(self.model)]
-        self._draws = {str(done - 1): self._draws.get(str(done - 1)), str(done): states}
-        kept = {"epochs": self.epochs, "seconds": self.seconds, "draws": self._draws}
-        kept["digest"] = digest(kept)
-        scratch = self.folder / f"new-{os.getpid()}.keras"  # two may train the same
-        write_json(scratch.with_suffix(".json"), kept)
-        replace(scratch.with_suffix(".json"), history)
-        self.model.save(scratch)
-        replace(scratch, self.folder / f"epoch-{done:04}.keras")
-        (self.folder / f"epoch-{done - 1:04}.keras").unlink(missing_ok=True)
-
-    def _print(self, number):
-        row = self.epochs[number]
-        line = (
-            f"epoch {number + 1:3}  learning rate {row['learning_rate']:.2e}"
-            f"  loss {row['loss']:.4f}  accuracy {row['accuracy']:7.2%}"
-        )
-        if "val_accuracy" in row:
-            line += f"  validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:7.2%}"
-        print("\r" * is_live() + line, flush=True)  # over the step that was shown last
+        While the runner makes a page or a result, it stays until that is published: the runner is told, and removes
+        it then.
+        """
+        if "TUTORIAL_FINISHED" in os.environ:
+            note = Path(os.environ["TUTORIAL_FINISHED"], self.folder.name)
+            note.write_text(f"{self.seconds}\n", encoding="utf-8")
+        else:
+            discard(self.folder)
 
 
-def finish(folder, seconds):
-    """Let a finished training's checkpoint go.
-
-    seconds: how long the epochs took that an earlier, interrupted run had finished.  While the runner makes a page
-    or a result, the checkpoint stays until that is published: the runner is told, and removes it then.
-    """
-    if "TUTORIAL_FINISHED" in os.environ:
-        Path(os.environ["TUTORIAL_FINISHED"], folder.name).write_text(f"{seconds}\n", encoding="utf-8")
-    else:
-        discard(folder)
+def _digest(*parts):
+    """SHA-256 of bytes, or of the content of arrays."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part if isinstance(part, bytes) else f"{part.dtype} {part.shape}".encode() + part.tobytes())
+    return sha.hexdigest()
 
 
-def _network(model):
-    """Digest of a model's layers, optimiser and loss; the names and addresses in it differ each time a cell runs."""
-    numbers = {layer.name: number for number, layer in enumerate([model, *model.layers])}
-
-    def plain(value):
-        if isinstance(value, list):
-            return [plain(part) for part in value]
-        if isinstance(value, dict) and value.get("class_name") != "DTypePolicy":  # whose name is what it does
-            return {key: plain(part) for key, part in value.items() if key not in ("name", "shared_object_id")}
-        return numbers.get(value, value) if isinstance(value, str) else value
-
-    return digest(plain(json.loads(model.to_json())))
-
-
-def _random_states(model):
-    """The variables that dropout layers take their next draws from."""
-    return [layer.seed_generator.state for layer in model.layers if hasattr(layer, "seed_generator")]
-
-
-def _digest(recipe):
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    state = {
-        "recipe": recipe,
-        "page": os.environ.get("TUTORIAL_CODE", ""),
-        "helpers": [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources],
-        "versions": [tensorflow.__version__, keras.__version__, numpy.__version__],
-    }
-    return digest(state)
+def _code():
+    """What stands for the code of a training: the runner's digest of it, or all helper modules."""
+    if code := os.environ.get("TUTORIAL_CODE"):
+        return code
+    return [_digest(path.read_bytes()) for path in sorted(Path(__file__).parent.rglob("*.py"))]

@@ -5,39 +5,33 @@ import signal
 import threading
 
 
-class OverTime(Exception):
-    """The work under a time limit took too long."""
+class OverTime(BaseException):
+    """The work under a time limit took too long. No library takes it for an error of its own, which it would pass over."""
 
 
 @contextlib.contextmanager
 def time_limit(seconds):
-    """Raise OverTime in the block, wherever it is, after so many seconds; yields a function that starts them anew.
+    """Raise OverTime in the block, wherever it is, after so many seconds, and once more every second.
 
+    What has to be put back is put around this limit: inside, anything may be left half done.
     Python takes signals in its main thread only: in any other, and on systems without such a clock, there is no limit.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield lambda: None
+        yield
         return
 
-    def start():
-        # Once more every second, should the first exception get lost in a library.
-        return signal.setitimer(signal.ITIMER_REAL, seconds, 1)
-
-    def stop(_, frame):
-        while frame and frame.f_code.co_name not in ("__enter__", "__exit__"):
-            frame = frame.f_back
-        if is_on and not frame:  # else the next second: what is being set up or put back shall not be left half done
+    def stop(*_):
+        if is_on:
             raise OverTime
 
-    is_on, handler = True, signal.signal(signal.SIGALRM, stop)
-    timer = start()
+    is_on, timer, handler = True, signal.getitimer(signal.ITIMER_REAL), signal.signal(signal.SIGALRM, stop)
     try:
-        yield start
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+        yield
     finally:
-        is_on = False
+        is_on = False  # first: from here on, an alarm interrupts nothing
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if handler is not None:  # as of one that was not set from Python
-            signal.signal(signal.SIGALRM, handler)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN if handler is None else handler)
         signal.setitimer(signal.ITIMER_REAL, *timer)
 
 
@@ -56,12 +50,10 @@ def memory_limit(more):
         return
     import resource  # which Windows has not
 
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    soft = pages * resource.getpagesize() + more
-    if before[0] != resource.RLIM_INFINITY:
-        soft = min(soft, before[0])
-    resource.setrlimit(resource.RLIMIT_AS, (soft, before[1]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    room = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (room if soft == resource.RLIM_INFINITY else min(room, soft), hard))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

@@ -9,7 +9,7 @@ if __name__ == "__main__":
     with in_one_sentence("Interrupted. Each page, network and result is the old one or the new one, whole."):
         from runner.commands import main
 
-        status = main(*sys.argv[1:])
+        status = main(sys.argv[1:])
         if sys.argv[1:2] == ["predict"]:  # TensorFlow takes a second to put away what ends with the process anyway
             print(end="", flush=True)
             print(end="", file=sys.stderr, flush=True)

@@ -7,29 +7,25 @@ import re
 from functools import cached_property
 from pathlib import Path
 
-from runner.ending import in_words
+from runner.ending import BadRequest, in_words
+from runner.project import HERE
 
-PROJECT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = PROJECT / "notebooks"
-
-
-class BadRequest(Exception):
-    """What was asked for cannot be done; the message is one sentence for the person who asked."""
-
-    status = 2  # of the process
+PROJECT, NOTEBOOKS = HERE.root, HERE.notebooks
+SOLUTIONS = "solutions"
 
 
 class Chapter:
-    """One notebook in ``notebooks/``: a chapter, or the solutions of its exercises.
+    """One notebook of a ``Project``: a chapter, or the solutions of its exercises.
 
-    ``name`` is its path without suffix, "03_train_model" or "solutions/03_train_model";
-    ``notebook`` the parsed JSON.
+    ``name`` is "03_train_model" or "solutions/03_train_model", ``notebook`` the parsed JSON.  Its pages have the same
+    names in ``notebooks/`` and, made with other settings, in a folder under ``build/``.
     """
 
-    def __init__(self, path, base=NOTEBOOKS):
-        self.path = Path(path)
-        self.name = self.path.relative_to(base).with_suffix("").as_posix()
-        self.number = self.path.name[:2]
+    def __init__(self, path, project=HERE):
+        self.path, self.project = Path(path), project
+        self.is_solution = self.path.parent.name == SOLUTIONS
+        self.name = f"{SOLUTIONS}/{self.path.stem}" if self.is_solution else self.path.stem
+        self.number = self.name.rpartition("/")[2][:2]
 
     @cached_property
     def notebook(self):
@@ -88,9 +84,7 @@ class Chapter:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == f"artefacts.{verb}":
                 if len(node.args) != 1 or not isinstance(node.args[0], ast.Constant):
-                    raise BadRequest(
-                        f"{self.name}: write the name in artefacts.{verb}(...) as a plain string."
-                    )
+                    raise BadRequest(f"{self.name}: write the name in artefacts.{verb}(...) as a plain string.")
                 names.add(node.args[0].value)
         return sorted(names)
 
@@ -98,16 +92,16 @@ class Chapter:
 class Parameter:
     """One line of a parameters cell: ``NAME = default  # meaning [contract]``.
 
-    The contract in brackets is a range of whole numbers, ``[1..200]``, or choices, ``[a | b]``.
+    The contract in brackets is a range of whole numbers, ``[1..200]``, choices, ``[a | b]``, or ``[text]``.
     """
 
-    LINE = re.compile(r"(?P<name>[A-Z][A-Z0-9_]*) = (?P<default>.+?)  # .* \[(?P<contract>.+)\]")
+    LINE = re.compile(r"(?P<name>[A-Z][A-Z0-9_]*) = (?P<default>.+?)  # (?P<meaning>.*) \[(?P<contract>.+)\]")
 
-    def __init__(self, line, chapter):
+    def __init__(self, line, chapter=""):
         match = self.LINE.fullmatch(line.strip())
         if not match:
             raise BadRequest(f"{chapter}: no `NAME = value  # meaning [contract]`: {line.strip()}")
-        self.name, self.contract = match["name"], match["contract"]
+        self.name, self.meaning, self.contract = match["name"], match["meaning"], match["contract"]
         try:
             self.default = ast.literal_eval(match["default"])
         except (SyntaxError, ValueError):
@@ -115,13 +109,12 @@ class Parameter:
 
     def parse(self, text):
         """Return the value that ``text`` means, or raise BadRequest with the contract."""
-        span = re.fullmatch(r"(\d+)\.\.(\d+)", self.contract)
-        if span:
+        if span := re.fullmatch(r"(\d+)\.\.(\d+)", self.contract):
             if re.fullmatch(r"\d{1,12}", text) and int(span[1]) <= int(text) <= int(span[2]):
                 return int(text)
             raise BadRequest(f"{self.name}={text}: expected a whole number from {span[1]} to {span[2]}.")
         choices = self.contract.split(" | ")
-        if text not in choices:
+        if self.contract != "text" and text not in choices:
             raise BadRequest(f"{self.name}={text}: expected one of {', '.join(choices)}.")
         return text == "True" if isinstance(self.default, bool) else type(self.default)(text)
 
@@ -159,14 +152,14 @@ def reading(what):
 
 def damaged(path, what):
     """The error for a file that is not what it must be."""
-    name = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path
-    return BadRequest(f"{name} is not {what}: restore it from git, or remove it if it is not kept there.")
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return BadRequest(f"{shown} is not {what}: restore it from git, or remove it if it is not kept there.")
 
 
-def all_chapters(base=NOTEBOOKS):
+def all_chapters(project=HERE):
     """Every chapter in order, each followed by the solutions of its exercises."""
-    paths = [*base.glob("[0-9][0-9]_*.ipynb"), *base.glob("solutions/[0-9][0-9]_*.ipynb")]
-    return [Chapter(path, base) for path in sorted(paths, key=lambda p: (p.name, p.parent != base))]
+    paths = [path for folder in (".", SOLUTIONS) for path in project.notebooks.glob(f"{folder}/[0-9][0-9]_*.ipynb")]
+    return sorted((Chapter(path, project) for path in paths), key=lambda chapter: (chapter.path.name, chapter.is_solution))
 
 
 def chosen_chapters(numbers, chapters):

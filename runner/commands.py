@@ -1,112 +1,124 @@
-"""The commands behind the Makefile: ``python -m runner execute|refresh|check|study|bench|predict [NAME=value ...]``."""
+"""The commands behind the Makefile: ``python -m runner execute|refresh|check|study|bench|predict [NAME=value ...]``.
 
+``python -m runner COMMAND --help`` lists what a command takes.  Settings come from the command line alone, never from
+the environment, which only says where things are.
+"""
+
+import argparse
 import contextlib
 import os
 
-from runner import bench, predict, publish, results, stamp, study
-from runner.chapters import BadRequest, all_chapters, chosen_chapters, reading
-from runner.execute import Run, execute_all
-from runner.publish import only_one
+from runner import predict, prose, publish, readme, stamp
+from runner.chapters import Parameter, all_chapters, chosen_chapters, reading
+from runner.digests import Code
+from runner.ending import BadRequest
+from runner.execute import PROFILES, Run, execute_all
+from runner.project import HERE
+from runner.studies import bench, catalogue
 
-SETTINGS = {"CHAPTERS": "", "PROFILE": "full", "DATA": "", "RUNS": "*"}
+CHAPTERS = Parameter('CHAPTERS = ""  # which chapters, such as CHAPTERS="03 04"; all, if it is not given [text]')
+PROFILE = Parameter('PROFILE = "full"  # all of it, or every line of the code on few images [full | quick]')
+RUNS = Parameter('RUNS = "*"  # which trainings, such as RUNS="fast84*" [text]')
 
 
-def main(command="--help", *assignments):
-    """Run one command; returns the exit status."""
+def main(arguments, project=HERE):
+    """Run one command, such as ``["execute", "EPOCHS=3"]``; returns the exit status.  Raises BadRequest."""
+    command, *words = arguments or ["--help"]
     if command in ("-h", "--help"):
         print(__doc__)
         return 0
-    _finish_publishing()  # before a page is read
-    if command == "check":
-        return check()
-    if command == "bench":
-        return bench.run()
-    if command == "predict":
-        return predict.main(assignments)
-    chapters = all_chapters()
-    settings, changes = parse(assignments, chapters)
-    if settings["RUNS"] != SETTINGS["RUNS"] and command != "study":
-        raise BadRequest(f"make {command} does not take RUNS; make study does.")
-    chosen = chosen_chapters(settings["CHAPTERS"], chapters)
-    if command == "refresh":
-        return refresh(chosen, chapters, settings, changes)
-    if command == "execute":
-        return execute(chosen, chapters, settings, changes)
-    if command == "study":
-        if changes or any(settings[name] != SETTINGS[name] for name in SETTINGS if name != "RUNS"):
-            raise BadRequest("make study takes RUNS and no other setting: what it trains is fixed in runner/study.py.")
-        return study.run(settings["RUNS"])
-    raise BadRequest(f"There is no command {command}; type make to see what there is.")
+    commands = {
+        "execute": _execute, "refresh": _refresh, "check": _check, "study": _study, "bench": _bench, "predict": predict.main,
+    }  # fmt: skip
+    if command not in commands:
+        raise BadRequest(f"There is no command {command}; there are {', '.join(commands)}.")
+    _finish_publishing(project)  # before a page is read
+    return commands[command](project, words)
 
 
-def parse(assignments, chapters):
-    """Split NAME=value settings into the runner's own and the chapters' parameters.
+def settings(command, words, *known):
+    """{name: value} of the NAME=value ``words`` given to ``command``; one without a value is as if it were not given.
 
-    Names come from the command line or, where the chapters know them, from the environment.
-    Raises BadRequest for a name that nobody knows or a value that is not possible.
+    known: the Parameters that the command takes.  Raises BadRequest for another name or a value that is not possible,
+    and ends the process for ``--help``.
     """
-    given = dict(assignment.split("=", 1) for assignment in assignments)
-    parameters = {name: p for chapter in chapters for name, p in chapter.parameters.items()}
-    settings = {name: given.get(name, os.environ.get(name, "")) or default for name, default in SETTINGS.items()}
-    if settings["PROFILE"] not in ("full", "quick"):
-        raise BadRequest(f"PROFILE={settings['PROFILE']}: expected full or quick.")
-    if settings["DATA"]:
-        parameters["DATA"].parse(settings["DATA"])
-    changes = {}
-    for name in sorted((given.keys() | (os.environ.keys() & parameters.keys())) - SETTINGS.keys()):
-        if name not in parameters:
-            known = ", ".join(sorted(SETTINGS.keys() | parameters.keys()))
-            raise BadRequest(f"{name} is not a setting; there are {known}.")
-        value = parameters[name].parse(given.get(name, os.environ.get(name)))
-        if value != parameters[name].default:
-            changes[name] = value
-    return settings, changes
+    known = {parameter.name: parameter for parameter in known}
+    width = max(map(len, known), default=0)
+    lines = ["settings, as NAME=value:"] * bool(known)
+    lines += [f"  {p.name:{width}}  {p.meaning} [{p.contract}]" for p in known.values()]
+    parser = argparse.ArgumentParser(
+        prog=f"make {command}", usage=f"make {command}{' [NAME=value ...]' * bool(known)}", epilog="\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    found, others = parser.parse_known_args(words)
+    given = {}
+    for word in [*found.words, *others]:
+        name, equals, value = word.partition("=")
+        if name not in known:
+            there_are = f"there are {', '.join(sorted(known))}" if known else "it takes none"
+            raise BadRequest(f"{name} is not a setting of make {command}; {there_are}.")
+        if value or not equals:
+            given[name] = known[name].parse(value)
+    return given
 
 
-def execute(chosen, chapters, settings, changes):
+def _execute(project, words):
     """Regenerate the chosen chapters, whatever their state."""
-    profile, data = settings["PROFILE"], available_data(settings["DATA"])
+    chapters = all_chapters(project)
+    parameters = {name: parameter for chapter in chapters for name, parameter in chapter.parameters.items()}
+    given = settings("execute", words, CHAPTERS, PROFILE, *parameters.values())
+    chosen = chosen_chapters(given.pop("CHAPTERS", CHAPTERS.default), chapters)
+    profile, data = given.pop("PROFILE", PROFILE.default), available_data(given.pop("DATA", ""))
     if data == "stand-in":
         profile = "quick"
-    run = Run(profile, data, changes)
+    usual = {name: PROFILES[profile].get(name, parameter.default) for name, parameter in parameters.items()}
+    changes = {name: value for name, value in sorted(given.items()) if value != usual[name]}
+    return execute(chosen, chapters, Run(project, profile, data, changes))
+
+
+def execute(chosen, chapters, run):
+    """Regenerate the ``chosen`` ones of ``chapters``, and say what came of it; returns 0."""
     if not run.is_published:
         print(f"The pages of this run go to build/{run.root.name}/; notebooks/ stays as it is.")
-    with only_one():
+    with publish.only_one(run.project):
         pages = execute_all(chosen, run, chapters)
-        if run.in_float32:
-            results.record_float32(pages)
-        if run.is_published or run.in_float32:
-            results.write_readme(all_chapters())
-    print("\n" + results.terminal_table(pages))
-    if data == "stand-in":
+        if run.is_published:
+            readme.write(run.project, all_chapters(run.project))
+    print("\n" + readme.terminal_table(pages))
+    if run.data == "stand-in":
         print("\nThese figures were made with drawings instead of CIFAR-10 and mean nothing for CIFAR-10.")
+    for page in pages:
+        for words in prose.not_so(page.notebook):
+            print(f"{page.name} claims what is not so in this run: {words}.")
     return 0
 
 
-def refresh(chosen, chapters, settings, changes):
+def _refresh(project, words):
     """Regenerate the chosen chapters that are stale, and those whose artefacts change with them."""
-    if changes or settings["PROFILE"] != "full":
-        raise BadRequest("make refresh keeps the published pages fresh: it takes CHAPTERS and no other setting.")
-    stale = 0
+    chapters = all_chapters(project)
+    given = settings("refresh", words, CHAPTERS)
+    chosen, stale = chosen_chapters(given.get("CHAPTERS", CHAPTERS.default), chapters), 0
     for chapter in chosen:
         # Looked at again when its turn comes: an earlier one may have changed what it reads.
-        if found := stamp.problems(chapter):
+        if found := stamp.problems(chapter, project.root):
             print(f"{chapter.name} is stale: {'; '.join(found)}.", flush=True)
-            execute([chapter], chapters, {**settings, "DATA": "cifar10"}, {})
+            execute([chapter], chapters, Run(project, data=available_data("cifar10")))
             stale += 1
-    with only_one():
-        results.write_readme(all_chapters())
+    with publish.only_one(project):
+        readme.write(project, all_chapters(project))
     print(f"{stale} of {len(chosen)} pages were stale." if stale else f"All {len(chosen)} pages are fresh.")
     return 0
 
 
-def check():
+def _check(project, words):
     """Say whether every published page is fresh."""
-    chapters = all_chapters()
+    settings("check", words)
+    chapters, code = all_chapters(project), Code(project.root)
     with reading("A page, a result, the lock or the README"):
-        stale = {chapter.name: found for chapter in chapters if (found := stamp.problems(chapter))}
-        stale |= {name: [reason] for name, reason in study.outdated().items()}
-        if not stale and not results.readme_is_current(chapters):
+        stale = {chapter.name: found for chapter in chapters if (found := _wrong(chapter, code))}
+        stale |= {name: [reason] for name, reason in catalogue.outdated(project, code).items()}
+        if not stale and not readme.is_current(project, chapters):
             stale["README.md"] = ["its table of results is not what the pages say"]
     for name, found in stale.items():
         print(f"{name}: {'; '.join(found)}.")
@@ -121,10 +133,26 @@ def check():
     return 0
 
 
-def _finish_publishing():
+def _wrong(chapter, code):
+    """What is wrong with a published page: a list of phrases."""
+    claims = [f"it claims what is not so: {words}" for words in prose.not_so(chapter.notebook)]
+    return stamp.problems(chapter, code=code) + prose.differences(chapter.notebook) + claims
+
+
+def _study(project, words):
+    return catalogue.run(project, settings("study", words, RUNS).get("RUNS", RUNS.default))
+
+
+def _bench(project, words):
+    settings("bench", words)
+    return bench.run(project)
+
+
+def _finish_publishing(project):
     """Bring to its end what a killed run was publishing; a run that goes on does that itself."""
-    if publish.READY.exists():
-        with contextlib.suppress(BadRequest, OSError), only_one():  # OSError: in a folder that cannot be written to
+    if project.ready.exists():
+        # OSError: in a folder that cannot be written to.
+        with contextlib.suppress(BadRequest, OSError), publish.only_one(project):
             pass
 
 

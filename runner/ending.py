@@ -19,6 +19,12 @@ PR_SET_PDEATHSIG = 1  # of Linux
 received = []  # the signal that ends this process
 
 
+class BadRequest(Exception):
+    """What was asked for cannot be done; the message is one sentence for the person who asked."""
+
+    status = 2  # of the process
+
+
 @contextlib.contextmanager
 def in_one_sentence(interrupted):
     """Run a command; where it cannot go on, end the process with one sentence on standard error.
@@ -85,15 +91,15 @@ def in_words(error):
     name = error.filename or "what it writes"
     if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
         return "There is no folder for temporary files that may be written to: name one with the variable TMPDIR."
-    if error.errno in NO_SPACE or any(os.strerror(number) in str(error) for number in NO_SPACE):  # some libraries give the text only
-        return f"There is no space left for {name} ({os.strerror(error.errno or errno.ENOSPC)}): make room and run the same command again; what was published is whole."
+    # Some libraries give the text only.
+    if error.errno in NO_SPACE or any(os.strerror(number) in str(error) for number in NO_SPACE):
+        return (
+            f"There is no space left for {name} ({os.strerror(error.errno or errno.ENOSPC)}): make room and run the same "
+            "command again; what was published is whole."
+        )
     if error.errno in NOT_WRITABLE:
         return f"{name} cannot be opened ({error.strerror}): run the command in a copy of the project that you may write to."
     return ""
-
-
-def _libc():
-    return ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def for_children(*descriptors):
@@ -101,7 +107,7 @@ def for_children(*descriptors):
 
     The kernel of Linux ends it; elsewhere Jupyter's kernels look after their parent themselves.
     """
-    libc, parent = _libc(), os.getpid()
+    libc, parent = ctypes.CDLL(None) if sys.platform == "linux" else None, os.getpid()
 
     def with_parent():
         if libc:

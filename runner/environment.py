@@ -51,9 +51,9 @@ def requirements_digest():
     return hashlib.sha256("\n".join(sorted(requirements())).encode()).hexdigest()
 
 
-def locked_versions():
-    """Return {name: version} of everything in requirements.lock, names in lower case with hyphens."""
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
+def locked_versions(root=ROOT):
+    """Return {name: version} of everything in requirements.lock of the project ``root``, names in lower case with hyphens."""
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", (root / LOCK.name).read_text(encoding="utf-8"), flags=re.MULTILINE)
     versions = dict(pins)
     if len(versions) != len(pins):
         raise ValueError(f"{LOCK.name} pins a package twice")

@@ -1,14 +1,7 @@
-"""`make predict IMAGE=path`: what do pictures of your own show?
+"""What do pictures of your own show?"""
 
-  IMAGE=path       a picture, a folder of pictures, or several of them: IMAGE="a.png b.jpg"
-  MODEL=fast94     which of the project's networks answers: fast94 or baseline
-  JSON=1           the answers for programs, on standard output (also: --json)
-
-Paths may also follow as they are: python -m runner predict --json a.png "with blanks.jpg"
-"""
-
+import argparse
 import contextlib
-import functools
 import glob
 import json
 import os
@@ -19,62 +12,72 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cifar_helpers import artefacts
 from cifar_helpers.picture import BadPicture, pictures_in, read_picture
-from runner import stamp
-from runner.chapters import PROJECT, BadRequest, all_chapters, read_whole, reading
+from runner.chapters import read_whole
+from runner.ending import BadRequest
+from runner.integrity import require_as_made
 
-SEEN = PROJECT / "build" / "predict.png"  # what the network saw of the last picture
+HELP = """\
+  IMAGE=path       a picture, a folder of pictures, or several of them: IMAGE="a.png b.jpg"
+  MODEL=fast94     which of the project's networks answers: fast94 or baseline
+  JSON=1           the answers for programs, on standard output (also: --json)
+
+Paths may also follow as they are: python -m runner predict --json a.png "with blanks.jpg"
+"""
 AT_ONCE = 500  # pictures in memory
 
 
-def main(arguments):
+def main(project, words):
     """Answer for all pictures; returns the exit status: 0, or 2 if one of them could not be read."""
-    if {"-h", "--help"} & set(arguments):
-        print(__doc__.strip())
-        return 0
-    settings, paths = _parse(arguments)
-    paths, errors = _expand(paths)
-    cards = read_whole(_published("models/cards.json"))
+    asked = _asked(words)
+    paths, errors = _expand(asked.paths)
+    cards = read_whole(require_as_made(project, "models/cards.json"))
     choices = [name for name, card in cards.items() if "threshold" in card]
-    if settings["MODEL"] not in choices:
-        raise BadRequest(f"MODEL={settings['MODEL']}: expected one of {', '.join(choices)}.")
-    if hasattr(sys.stdout, "reconfigure"):  # a file's name may hold what the terminal cannot show
-        sys.stdout.reconfigure(errors="backslashreplace")
-        sys.stderr.reconfigure(errors="backslashreplace")
-    answers, seen = _answers(paths, settings["MODEL"], cards[settings["MODEL"]], errors)
+    if asked.model not in choices:
+        raise BadRequest(f"MODEL={asked.model}: expected one of {', '.join(choices)}.")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a file's name may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+    card = cards[asked.model]
+    answers, seen = _answers(paths, lambda: _load(project, asked.model, card), errors)
     for error in errors.values():
         print(error, file=sys.stderr)
-    if settings["JSON"]:
-        print(json.dumps(_for_programs(settings["MODEL"], cards, answers, errors), indent=1))
+    if asked.json:
+        print(json.dumps(_for_programs(asked.model, card, answers, errors), indent=1))
     elif len(answers) == 1:
-        print(_one(*answers.popitem(), seen, cards[settings["MODEL"]]))
+        print(_one(project, *answers.popitem(), seen, card))
     elif answers:
         print(_table(answers))
     return 2 if errors else 0
 
 
-def _parse(arguments):
-    """Split the command line into settings and paths."""
-    settings, paths = {"MODEL": "fast94", "JSON": "0"}, []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if argument == "--json":
-            settings["JSON"] = "1"
-        elif equals and name in settings:
-            settings[name] = value or settings[name]
-        elif equals and name == "IMAGE":
-            paths += _split(value)
-        elif argument.startswith("-") or equals and name.isidentifier() and name.isupper():
-            raise BadRequest(f"make predict does not take {argument}; it takes IMAGE, MODEL and JSON.")
+def _asked(words):
+    """What the command line asks for: an object with ``paths``, ``model`` and ``json``."""
+    parser = argparse.ArgumentParser(
+        prog="make predict", usage="make predict IMAGE=path [MODEL=name] [JSON=1]", description=__doc__, epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    asked, others = parser.parse_known_intermixed_args(words)
+    asked.paths, asked.model = [], "fast94"
+    for word in [*others, *asked.words]:
+        name, equals, value = word.partition("=")
+        if equals and name == "IMAGE":
+            asked.paths += _split(value)
+        elif equals and name == "MODEL":
+            asked.model = value or asked.model
+        elif equals and name == "JSON":
+            if value not in ("", "0", "1"):
+                raise BadRequest(f"JSON={value}: expected 1, or 0 for people.")
+            asked.json |= value == "1"
+        elif word in others or equals and name.isidentifier() and name.isupper():
+            raise BadRequest(f"make predict does not take {word}; it takes IMAGE, MODEL and JSON.")
         else:
-            paths.append(argument)
-    if settings["JSON"] not in ("0", "1"):
-        raise BadRequest(f"JSON={settings['JSON']}: expected 1, or 0 for people.")
-    settings["JSON"] = settings["JSON"] == "1"
-    if not paths:
+            asked.paths.append(word)
+    if not asked.paths:
         raise BadRequest("make predict needs a picture: make predict IMAGE=path/to/picture.jpg")
-    return settings, paths
+    return asked
 
 
 def _split(text):
@@ -110,7 +113,7 @@ def _expand(paths):
     return list(dict.fromkeys(found)), errors
 
 
-def _answers(paths, name, card, errors):
+def _answers(paths, load, errors):
     """{path: Answer} of the pictures that can be read, and the pixels of the last; adds the others to ``errors``."""
     classifier, answers, seen = None, {}, None
     for first in range(0, len(paths), AT_ONCE):
@@ -120,48 +123,29 @@ def _answers(paths, name, card, errors):
                 pixels[path] = read_picture(path)[1]
             except BadPicture as reason:
                 errors[path] = _visible(reason)
-        if not pixels:
-            continue
-        if classifier is None:  # only now: TensorFlow takes seconds to start
-            classifier = _load(name, card)
-        stacked = np.stack(list(pixels.values()))
-        answers |= zip(pixels, classifier.classify(stacked), strict=True)
-        seen = stacked[-1]
+        if pixels:
+            classifier = classifier or load()  # only now: TensorFlow takes seconds to start
+            stacked = np.stack(list(pixels.values()))
+            answers |= zip(pixels, classifier.classify(stacked), strict=True)
+            seen = stacked[-1]
         if len(paths) > AT_ONCE:
             print(f"{min(first + AT_ONCE, len(paths)):,} of {len(paths):,} pictures", file=sys.stderr)
     return answers, seen
 
 
-def _load(name, card):
-    # Keras imports these for features that nothing here uses; without them it starts a second sooner.
-    for package in ("matplotlib", "pandas", "sklearn"):
-        sys.modules.setdefault(package, None)
+def _load(project, name, card):
     from cifar_helpers.classifier import DamagedModel, load_classifier
 
+    path = project.models / f"{name}.keras"
     try:
-        return load_classifier(_published(f"models/{name}.keras"), card)
+        return load_classifier(path, card)
+    except FileNotFoundError:
+        raise BadRequest(f"models/{path.name} is missing: it comes with the project; restore it from git.") from None
     except DamagedModel as reason:
         raise BadRequest(str(reason)) from None
 
 
-def _published(name):
-    """The path of a file that comes with the project, as the page that wrote it says it is."""
-    path = artefacts.PROJECT / name
-    if not path.exists():
-        raise BadRequest(f"{name} is missing: it comes with the project; restore it from git.")
-    with reading("A page"):
-        known = [page["writes"][name] for page in _stamps(artefacts.PROJECT) if name in page.get("writes", {})]
-    if known and stamp.file_digest(path) not in known:
-        raise BadRequest(f"{name} is not the file that was made with its page: restore it from git, or run `make execute`.")
-    return path
-
-
-@functools.cache
-def _stamps(project):
-    return [chapter.notebook["metadata"].get(stamp.KEY, {}) for chapter in all_chapters(project / "notebooks")]
-
-
-def _one(path, answer, pixels, card):
+def _one(project, path, answer, pixels, card):
     """What to print for a single picture."""
     lines = [f"{_visible(path)}: {answer.text}", ""]
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
@@ -170,9 +154,9 @@ def _one(path, answer, pixels, card):
     if not answer.accepted:
         lines += ["", f"An answer needs at least {card['threshold']:.1%}, so this may be none of the ten classes."]
     with contextlib.suppress(OSError):  # a folder that cannot be written to keeps nobody from an answer
-        SEEN.parent.mkdir(exist_ok=True)
-        Image.fromarray(pixels).resize((256, 256), Image.Resampling.NEAREST).save(SEEN)
-        lines += ["", f"What the network saw, 32 by 32 pixels: {SEEN.relative_to(PROJECT)}"]
+        project.build.mkdir(exist_ok=True)
+        Image.fromarray(pixels).resize((256, 256), Image.Resampling.NEAREST).save(project.build / "predict.png")
+        lines += ["", "What the network saw, 32 by 32 pixels: build/predict.png"]
     return "\n".join(lines)
 
 
@@ -183,28 +167,21 @@ def _visible(text):
 
 def _half_blocks(pixels):
     """A picture for the terminal: each character shows a pixel and, as its background, the one below."""
-    rows = []
-    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
-        cells = [
-            "\x1b[38;2;{};{};{};48;2;{};{};{}m▀".format(*above, *below) for above, below in zip(upper, lower, strict=True)
-        ]
-        rows.append("".join(cells) + "\x1b[0m")
-    return "\n".join(rows)
+    pairs = np.concatenate([pixels[::2], pixels[1::2]], axis=-1)
+    rows = ["".join("\x1b[38;2;{};{};{};48;2;{};{};{}m▀".format(*pair) for pair in row) for row in pairs]
+    return "\n".join(f"{row}\x1b[0m" for row in rows)
 
 
 def _table(answers):
     """What to print for several pictures."""
-    header = ("picture", "answer", "most likely", "second", "third")
-    rows = [
-        (_visible(path), answer.text, *(f"{name} {probability:.1%}" for name, probability in answer.likely))
-        for path, answer in answers.items()
-    ]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = ["  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)) for row in [header, *rows]]
-    return "\n".join(line.rstrip() for line in lines)
+    rows = [("picture", "answer", "most likely", "second", "third")]
+    for path, answer in answers.items():
+        rows.append((_visible(path), answer.text, *(f"{name} {probability:.1%}" for name, probability in answer.likely)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def _for_programs(name, cards, answers, errors):
+def _for_programs(name, card, answers, errors):
     """The answers as a JSON-able dictionary."""
     pictures = [
         {
@@ -214,5 +191,4 @@ def _for_programs(name, cards, answers, errors):
         for path, answer in answers.items()
     ]  # fmt: skip
     refused = [{"picture": str(path), "error": error} for path, error in errors.items()]
-    settings = {key: cards[name][key] for key in ("temperature", "threshold")}
-    return {"model": name, **settings, "pictures": pictures + refused}
+    return {"model": name, **{key: card[key] for key in ("temperature", "threshold")}, "pictures": pictures + refused}

@@ -20,12 +20,13 @@ import sys
 import time
 import webbrowser
 
-from runner import results
+from runner import readme
 from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, all_chapters, reading, source, tags
 from runner.ending import for_children, in_one_sentence, received
-from runner.publish import BUILD, alone
+from runner.project import HERE
 from runner.stamp import KEY
 
+BUILD = HERE.build
 SITE, SOURCE, SCRATCH = BUILD / "site", BUILD / "site-source", BUILD / "site-new"
 DOCS = PROJECT / "docs"
 MARKER = re.compile(r"<!-- generated: ([a-z]+) -->")
@@ -38,7 +39,7 @@ def build():
     """Make the site; returns 0.  Raises BadRequest if it cannot be made: the one before stays then."""
     started = time.perf_counter()
     chapters = all_chapters()
-    with alone("site.lock", "The site is being made in this folder already; wait for that to end."):
+    with HERE.alone("site.lock", "The site is being made in this folder already; wait for that to end."):
         print(f"Preparing {len(chapters)} pages ...", flush=True)
         with reading("A page, a result or the README"):
             prepare(chapters)
@@ -195,7 +196,7 @@ def _headline(name, unit, seconds_per_unit):
 
 def cards(chapters):
     """A card for each chapter: what it teaches and what it cost."""
-    return _grid([_card(page) for page in results.published(chapters)], "1 2 2 3", "chapters")
+    return _grid([_card(page) for page in readme.published(chapters)], "1 2 2 3", "chapters")
 
 
 def _card(page):
@@ -203,7 +204,7 @@ def _card(page):
     seconds = stamp["timing"]["seconds"]
     cost = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.0f} minutes"
     return (
-        f"::::{{grid-item-card}} {results.title(page)}\n:link: notebooks/{page.path.stem}\n:link-type: doc\n"
+        f"::::{{grid-item-card}} {readme.title(page)}\n:link: notebooks/{page.path.stem}\n:link-type: doc\n"
         f"{lessons(page)}\n:::{{card-footer}}\nTook {cost} on {stamp['machine']['cores']} cores\n:::\n::::"
     )
 

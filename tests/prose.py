@@ -9,7 +9,7 @@ import tomllib
 import unicodedata
 from dataclasses import dataclass, field
 
-from runner import results
+from runner import readme
 from runner.chapters import PROJECT, all_chapters, source, tags
 
 LIST = PROJECT / "tests" / "allowed_numbers.toml"
@@ -123,7 +123,7 @@ class _Strings(ast.NodeVisitor):
 
 def readme_page(text):
     """The README without the table that a run writes."""
-    prose = results.BETWEEN.sub(lambda table: "\n" * table[0].count("\n"), text)
+    prose = readme.BETWEEN.sub(lambda table: "\n" * table[0].count("\n"), text)
     return Page("README", "README.md", (("", prose),))
 
 

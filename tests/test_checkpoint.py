@@ -1,244 +1,210 @@
-"""An interrupted training goes on after its last finished epoch, and leaves nothing behind at its end."""
+"""A training that was interrupted goes on after its last finished epoch; damaged files, two at once, other keys."""
 
+import dataclasses
 import errno
-import json
+import subprocess
+import sys
 
-import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cifar_helpers import checkpoint as module
-from cifar_helpers.augmentation import training_batches
+from cifar_helpers.artefacts import PROJECT
 from cifar_helpers.checkpoint import Checkpoint
+from cifar_helpers.fast.recipe import FAST84
 
-IMAGES = np.random.default_rng(0).integers(0, 256, (32, 32, 32, 3), dtype=np.uint8)
-LABELS = (np.arange(32) % 10).astype(np.uint8)[:, None]
-
-
-class Interruption(Exception):
-    pass
-
-
-class InterruptAt(keras.callbacks.Callback):
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == self.epoch:
-            raise Interruption
-
-
-def small_network(filters=4):
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([
-        keras.Input((32, 32, 3)),
-        keras.layers.Conv2D(filters, 3, strides=4, activation="relu"),
-        keras.layers.BatchNormalization(),
-        keras.layers.Dropout(0.5),
-        keras.layers.Flatten(),
-        keras.layers.Dense(10, activation="softmax"),
-    ])  # fmt: skip
-    rate = keras.optimizers.schedules.InverseTimeDecay(1e-2, 1, 0.1)
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-
-def train(recipe="same", interrupt_at=None, network=small_network):
-    checkpoint = Checkpoint("test", recipe)
-    model = checkpoint.restore(network())
-    done = len(checkpoint.epochs)
-    callbacks = [checkpoint] + ([InterruptAt(interrupt_at)] if interrupt_at else [])
-    model.fit(
-        training_batches(IMAGES, LABELS, 4, 16, 0, first_epoch=done), steps_per_epoch=2, epochs=4,
-        initial_epoch=done, validation_data=(IMAGES, LABELS), callbacks=callbacks, verbose=0,
-    )  # fmt: skip
-    return model, checkpoint
+HISTORY = [{"loss": 0.1 + 0.2, "seconds": 1.5}, {"loss": 1e-17, "seconds": 2.25}]
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
+    monkeypatch.delenv("TUTORIAL_FINISHED", raising=False)
     return tmp_path
 
 
-def test_a_resumed_training_prints_all_its_epochs(capsys):
-    with pytest.raises(Interruption):
-        train(interrupt_at=2)
-    before = capsys.readouterr().out
-    _, checkpoint = train()
-    after = capsys.readouterr().out
-    assert checkpoint.restored == 2
-    assert before.count("\n") == 2 and after.count("\n") == 4
-    assert after.startswith(before)
-    assert len(checkpoint.epochs) == len(checkpoint.seconds) == 4
+def variables(start=0.0):
+    kinds = {(3, 2): "float32", (): "int64", (2,): "uint32"}
+    return [tf.Variable(tf.cast(tf.fill(shape, start), kind)) for shape, kind in kinds.items()]
 
 
-def test_a_resumed_training_ends_with_the_same_bits():
-    whole, checkpoint = train()
-    checkpoint.finish()
-    for epoch in (1, 3):  # interrupted twice
-        with pytest.raises(Interruption):
-            train(interrupt_at=epoch)
-    resumed, later = train()
-    assert later.restored == 3
-    assert later.epochs == checkpoint.epochs
-    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        assert np.array_equal(a, b)
+def restored(checkpoint):
+    """What a new process would find: the history, and the first number of each variable."""
+    fresh = variables()
+    return checkpoint.restore(fresh), [float(tf.reshape(variable, [-1])[0]) for variable in fresh]
 
 
-def test_a_history_ahead_of_its_model_is_cut_to_it(own_folder):
-    """As a kill between writing the history and writing the model leaves them."""
-    whole, checkpoint = train()
-    checkpoint.finish()
-    with pytest.raises(Interruption):
-        train(interrupt_at=2)
-    (folder,) = own_folder.iterdir()
-    kept = (folder / "epoch-0002.keras").read_bytes()
-    with pytest.raises(Interruption):
-        train(interrupt_at=3)
-    (folder / "epoch-0003.keras").unlink()
-    (folder / "epoch-0002.keras").write_bytes(kept)
-    resumed, later = train()
-    assert later.restored == 2 and later.epochs == checkpoint.epochs
-    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        assert np.array_equal(a, b)
+def saved(name="test", key="key", **more):
+    checkpoint = Checkpoint(name, key, **more)
+    checkpoint.save(variables(7), HISTORY)
+    return checkpoint
 
 
-def test_another_recipe_starts_afresh():
-    with pytest.raises(Interruption):
-        train(interrupt_at=2)
-    _, checkpoint = train(recipe="another")
-    assert checkpoint.restored == 0
+def test_what_was_saved_comes_back_to_the_last_bit():
+    saved()
+    again = Checkpoint("test", "key")
+    assert restored(again) == (HISTORY, [7, 7, 7])
+    assert again.seconds == 3.75
 
 
-def with_half_the_rate():
-    model = small_network()
-    model.compile(keras.optimizers.Adam(5e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
+def test_a_new_training_begins_with_an_empty_history():
+    assert restored(Checkpoint("test", "key")) == ([], [0, 0, 0])
 
 
-def in_another_type():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        return small_network()
-    finally:
-        keras.config.set_dtype_policy("float32")
+PIXELS = np.zeros((2, 2), np.uint8)
+OTHERS = {
+    "name": ("other", ["key", FAST84], [PIXELS]),
+    "key": ("test", ["other", FAST84], [PIXELS]),
+    "recipe": ("test", ["key", dataclasses.replace(FAST84, epochs=3)], [PIXELS]),
+    "pixel": ("test", ["key", FAST84], [PIXELS + 1]),
+    "shape": ("test", ["key", FAST84], [PIXELS.reshape(4, 1)]),
+}
 
 
-@pytest.mark.parametrize("network", [lambda: small_network(filters=5), with_half_the_rate, in_another_type])
-def test_an_edited_network_starts_afresh_and_leaves_the_other_as_it_is(network):
-    """As when a reader in JupyterLab interrupts a training, changes the cell, runs it again, and changes it back."""
-    with pytest.raises(Interruption):
-        train(interrupt_at=2)
-    _, checkpoint = train(network=network)
-    assert checkpoint.restored == 0 and len(checkpoint.epochs) == 4
-    _, checkpoint = train()
-    assert checkpoint.restored == 2
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_training_has_another_place(name):
+    same = [Checkpoint("test", ["key", FAST84], [PIXELS]).folder for _ in range(2)]
+    assert same[0] == same[1] != Checkpoint(*OTHERS[name]).folder
 
 
-def test_a_network_is_known_again_whatever_its_layers_are_called():
-    def functional():
-        inputs = keras.Input((4,))
-        hidden = keras.layers.Dense(3)(inputs)
-        model = keras.Model(inputs, keras.layers.Add()([keras.layers.Dense(3)(hidden), hidden]))
-        model.compile("adam", "mse")
-        return module._network(model)
+def test_other_code_and_other_versions_have_another_place(monkeypatch):
+    folders = [Checkpoint("test", "key").folder]
+    for code in ("one", "two"):
+        monkeypatch.setenv("TUTORIAL_CODE", code)
+        folders.append(Checkpoint("test", "key").folder)
+    monkeypatch.setattr(module.importlib.metadata, "version", lambda package: "0")
+    folders.append(Checkpoint("test", "key").folder)
+    assert len(set(folders)) == 4
 
-    assert functional() == functional()
+
+def test_a_longer_training_goes_on_from_a_shorter_one():
+    short = saved("short")
+    assert restored(Checkpoint("long", "other key", earlier="short")) == ([], [0, 0, 0])
+    assert short.folder.exists()
+    longer = Checkpoint("long", "key", earlier="short")
+    assert restored(longer) == (HISTORY, [7, 7, 7])
+    assert longer.folder.exists() and not short.folder.exists()
 
 
-def change(history, **parts):
-    """The text of a history whose parts were changed."""
-    return json.dumps({**json.loads(history), **parts}).encode()
+def test_a_longer_training_keeps_what_it_has():
+    Checkpoint("long", "key").save(variables(9), HISTORY)
+    saved("short")
+    assert restored(Checkpoint("long", "key", earlier="short"))[1] == [9, 9, 9]
+
+
+def flipped(content, place):
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def with_another_history(content, path):
+    with np.load(path) as parts:
+        arrays = [parts[name] for name in parts.files]
+    arrays[-2] = np.array("[]")
+    np.savez(path, *arrays)
+    return path.read_bytes()
 
 
 DAMAGE = {
-    "empty model": ("epoch-0002.keras", lambda _: b""),
-    "half a model": ("epoch-0002.keras", lambda content: content[: len(content) // 2]),
-    "a model with a flipped bit": ("epoch-0002.keras", lambda content: content[:-2000] + bytes([content[-2000] ^ 1]) + content[-1999:]),
-    "empty history": ("history.json", lambda _: b""),
-    "another history": ("history.json", lambda _: b"{}"),
-    "other draws": ("history.json", lambda content: change(content, draws={"1": [[1, 1]], "2": [[9, 9]]})),
-    "no epochs": ("history.json", lambda content: change(content, epochs=[])),
-}  # fmt: skip
+    "empty": lambda content, _: b"",
+    "half": lambda content, _: content[: len(content) // 2],
+    "its end is missing": lambda content, _: content[:-10],
+    "text": lambda content, _: b"not an archive",
+    "a flipped bit": lambda content, _: flipped(content, content.index(b"\x00\x00\xe0\x40")),  # the float 7
+    "another history, whole in itself": with_another_history,
+}
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_checkpoint_that_cannot_be_read_starts_afresh(own_folder, capfd, kind):
-    whole, checkpoint = train()
-    checkpoint.finish()
-    with pytest.raises(Interruption):
-        train(interrupt_at=2)
-    (folder,) = own_folder.iterdir()
-    name, damage = DAMAGE[kind]
-    (folder / name).write_bytes(damage((folder / name).read_bytes()))
-    again, later = train()
-    assert later.restored == 0 and later.epochs == checkpoint.epochs
-    assert "cannot be read: the training begins anew." in capfd.readouterr().err
-    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
-        assert np.array_equal(a, b)
+def test_a_damaged_file_counts_as_not_there_and_can_be_replaced(capfd, kind):
+    path = saved().path
+    path.write_bytes(DAMAGE[kind](path.read_bytes(), path))
+    assert restored(Checkpoint("test", "key")) == ([], [0, 0, 0])
+    assert capfd.readouterr().err == f"{path.parent.name} cannot be read: the training begins anew.\n"
+    saved()
+    assert restored(Checkpoint("test", "key")) == (HISTORY, [7, 7, 7])
+
+
+def test_a_file_of_another_network_changes_none_of_its_variables(capfd):
+    saved()
+    others = [*variables(1)[:2], tf.Variable([1, 1, 1])]
+    assert Checkpoint("test", "key").restore(others) == []
+    assert all((variable.numpy() == 1).all() for variable in others)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
-def test_a_checkpoint_that_may_be_whole_stays(own_folder, monkeypatch, error):
+def test_a_file_that_may_be_whole_stays(monkeypatch, error):
     def fail(_):
         raise error
 
-    with pytest.raises(Interruption):
-        train(interrupt_at=2)
-    with monkeypatch.context() as patched:
-        patched.setattr(keras.models, "load_model", fail)
-        with pytest.raises(type(error)):
-            train()
-    assert train()[1].restored == 2
+    checkpoint = saved()
+    with monkeypatch.context() as patched, pytest.raises(type(error)):
+        patched.setattr(np, "load", fail)
+        restored(checkpoint)
+    assert restored(checkpoint) == (HISTORY, [7, 7, 7])
 
 
-def test_an_interruption_while_a_model_is_written_costs_one_epoch(monkeypatch):
-    def half(_, path):
+def test_an_interruption_while_a_file_is_written_costs_one_epoch(monkeypatch):
+    def half(path, *_):
         path.write_bytes(b"half")
-        raise Interruption
+        raise KeyboardInterrupt
 
-    with pytest.raises(Interruption):
-        train(interrupt_at=2)
-    with monkeypatch.context() as patched, pytest.raises(Interruption):
-        patched.setattr(keras.Model, "save", half)
-        train()
-    assert train()[1].restored == 2
+    checkpoint = saved()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(np, "savez", half)
+        checkpoint.save(variables(8), [*HISTORY, HISTORY[0]])
+    assert restored(checkpoint) == (HISTORY, [7, 7, 7])
+
+
+SAVING = """
+import sys
+import numpy as np
+from cifar_helpers.checkpoint import Checkpoint
+
+class Variable:
+    shape = (1000,)
+    def assign(self, value):
+        self.value = value
+    def __array__(self, dtype=None, copy=None):
+        return self.value
+
+checkpoint, variable = Checkpoint("test", "key"), Variable()
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(int(sys.argv[1]), 200, 2):
+    variable.assign(np.full(1000, number))
+    checkpoint.save([variable], [{"number": number, "seconds": 1}])
+    (row,) = checkpoint.restore([variable])
+    assert (variable.value == row["number"]).all()
+"""
+
+
+def test_two_processes_at_once_never_leave_or_see_half_a_file():
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen([sys.executable, "-c", SAVING, str(n)], cwd=PROJECT, **pipes) for n in (0, 1)]
+    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in both:
+        assert process.communicate(timeout=60)[1] == ""
+        assert process.returncode == 0
 
 
 def test_a_finished_training_leaves_nothing_behind(own_folder):
-    _, checkpoint = train()
-    checkpoint.finish()
+    saved().finish()
     assert not list(own_folder.iterdir())
 
 
-def test_while_a_page_is_made_a_finished_trainings_checkpoint_waits_for_the_page(own_folder, monkeypatch, tmp_path_factory):
+def test_while_a_page_is_made_a_finished_training_waits_for_it(monkeypatch, tmp_path_factory):
     """A kill between the end of a training and its publication would cost the training otherwise."""
     notes = tmp_path_factory.mktemp("notes")
     monkeypatch.setenv("TUTORIAL_FINISHED", str(notes))
-    whole, checkpoint = train()
+    checkpoint = saved()
     checkpoint.finish()
-    (folder,) = own_folder.iterdir()
-    assert [float(note.read_text()) for note in notes.iterdir()] == [0]
-    again, later = train()
-    later.finish()
-    assert later.restored == 4 and later.epochs == checkpoint.epochs
-    assert float((notes / folder.name).read_text()) == sum(checkpoint.seconds)
-    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
-        assert np.array_equal(a, b)
-
-
-def test_a_reader_in_jupyterlab_sees_the_steps_pass(monkeypatch, capfd):
-    monkeypatch.setattr(module, "is_live", lambda: True)
-    monkeypatch.setattr(Checkpoint, "EVERY", 0)
-    train()
-    first = capfd.readouterr().out.split("\n")[0].split("\r")
-    assert first[1:3] == ["epoch   1  step 1 of 2", "epoch   1  step 2 of 2"]
-    assert first[3].startswith("epoch   1  learning rate")
-    assert len(first[3]) > len(first[2])
-
-
-def test_a_page_that_is_being_made_gets_one_line_per_epoch(capfd):
-    train()
-    assert [line[:9] for line in capfd.readouterr().out.splitlines()] == [f"epoch   {number}" for number in range(1, 5)]
+    (note,) = notes.iterdir()
+    assert (note.name, float(note.read_text())) == (checkpoint.folder.name, 0)
+    again = Checkpoint("test", "key")
+    assert restored(again) == (HISTORY, [7, 7, 7])
+    again.finish()
+    assert float(note.read_text()) == 3.75

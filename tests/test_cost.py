@@ -1,8 +1,8 @@
 """What a network costs, counted."""
 
 from cifar_helpers import cost
-from cifar_helpers.baseline import build_baseline
-from cifar_helpers.fast_network import build_fast_network
+from cifar_helpers.baseline.network import build_baseline
+from cifar_helpers.fast.network import build_fast_network
 
 
 def test_multiply_adds_are_counted_layer_by_layer():

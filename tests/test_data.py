@@ -15,21 +15,19 @@ import numpy as np
 import pytest
 from tiny_cifar import IMAGES_PER_FILE, TINY, assert_tiny, trust, write
 
-from cifar_helpers import data
+from cifar_helpers import data, fetch
 
-REAL_ENVIRONMENT = dict(os.environ)
-REAL_KERAS_FOLDERS = data._keras_folders
+REAL_CHECKSUM, REAL_PLACE, REAL_KERAS_FOLDERS = data.CHECKSUM, os.environ.get("CIFAR10_DIR"), fetch._keras_folders
 
 
 @pytest.fixture(autouse=True)
 def sealed(monkeypatch, tmp_path):
     """No official copy, no Keras cache and no network, unless a test provides them."""
     trust(monkeypatch)
-    monkeypatch.delenv("CIFAR10_DIR", raising=False)
-    monkeypatch.setattr(data, "URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
-    monkeypatch.setattr(data, "RETRIES", 0)
-    monkeypatch.setattr(data, "_keras_folders", lambda: (tmp_path / "keras/datasets", tmp_path / "other/datasets"))
-    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+    monkeypatch.setattr(fetch, "URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    monkeypatch.setattr(fetch, "RETRIES", 0)
+    monkeypatch.setattr(fetch, "_keras_folders", lambda: (tmp_path / "keras/datasets", tmp_path / "other/datasets"))
+    for variable in ("CIFAR10_DIR", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -55,19 +53,22 @@ def refusal(kind=data.DataUnavailable):
 # Every official form gives the same images
 
 FORMS = {
-    "binary files": lambda folder: write(folder, TINY.binary),
-    "binary files, nested": lambda folder: write(folder / "cifar-10-batches-bin", TINY.binary),
-    "python files": lambda folder: write(folder, TINY.python),
-    "python files, nested": lambda folder: write(folder / "cifar-10-batches-py", TINY.python),
-    "binary archive": lambda folder: write(folder, {"cifar-10-binary.tar.gz": TINY.binary_archive}),
-    "python archive": lambda folder: write(folder, {"cifar-10-python.tar.gz": TINY.python_archive}),
+    "binary files": ("", TINY.binary),
+    "binary files, nested": ("cifar-10-batches-bin", TINY.binary),
+    "python files": ("", TINY.python),
+    "python files, nested": ("cifar-10-batches-py", TINY.python),
+    "binary archive": ("", {"cifar-10-binary.tar.gz": TINY.binary_archive}),
+    "python archive": ("", {"cifar-10-python.tar.gz": TINY.python_archive}),
+    "an archive beside a damaged file": ("", {"test_batch.bin": b"", "cifar-10-python.tar.gz": TINY.python_archive}),
 }
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_official_form_gives_the_same_images(folder, form):
-    FORMS[form](folder)
+    inner, files = FORMS[form]
+    write(folder / inner, files)
     assert_tiny(data.load_cifar10())
+    assert sorted(os.listdir(folder / inner)) == sorted(files)  # nothing is unpacked on the disk
 
 
 @pytest.mark.parametrize("archive", ["binary_archive", "python_archive"])
@@ -77,67 +78,31 @@ def test_variable_may_name_the_archive_itself(folder, monkeypatch, archive):
     assert_tiny(data.load_cifar10())
 
 
-def test_loading_unpacks_nothing_on_disk(folder):
-    FORMS["python archive"](folder)
-    data.load_cifar10()
-    assert os.listdir(folder) == ["cifar-10-python.tar.gz"]
-
-
-def test_complete_copy_beside_a_damaged_one_is_used(folder):
-    write(folder, TINY.binary | {"test_batch.bin": b"damaged"})
-    FORMS["python archive"](folder)
-    assert_tiny(data.load_cifar10())
-
-
-@pytest.mark.skipif(not os.environ.get("CIFAR10_DIR"), reason="CIFAR10_DIR is not set")
-def test_real_images_have_the_checksum():
-    # In a process of its own, since this one's checksums are those of the tiny files.
-    code = "from cifar_helpers import data; print(data.checksum(data.load_cifar10()) == data.CHECKSUM)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=REAL_ENVIRONMENT)
-    assert run.stdout.strip() == "True", run.stderr
+@pytest.mark.skipif(not REAL_PLACE, reason="CIFAR10_DIR is not set")
+def test_real_images_have_the_checksum(monkeypatch):
+    monkeypatch.undo()
+    assert data.checksum(data.load_cifar10()) == REAL_CHECKSUM
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# What is missing, wrong or evil is refused in one sentence
+# What is missing, wrong or evil is refused in one sentence; tests/faults/test_data_files.py has more of it
+
+REFUSED = {
+    "a file is missing": ({**TINY.binary, "data_batch_2.bin": None}, "data_batch_2.bin is missing"),
+    "a byte is wrong": ({**TINY.binary, "test_batch.bin": TINY.binary["test_batch.bin"][:-1] + b"!"}, "expected "),
+    "a file is cut off": ({**TINY.python, "test_batch": TINY.python["test_batch"][:1000]}, "(1,000 bytes"),
+    "a page saved as the archive": ({"cifar-10-python.tar.gz": b"<html></html>"}, "is not the official"),
+    "half an archive": ({"cifar-10-binary.tar.gz": TINY.binary_archive[:5000]}, "is not the official"),
+    "an empty folder": ({}, "holds neither"),
+}
 
 
-def test_one_wrong_byte_is_refused(folder):
-    content = bytearray(TINY.binary["data_batch_3.bin"])
-    content[100] ^= 1
-    write(folder, TINY.binary | {"data_batch_3.bin": bytes(content)})
-    message = refusal(data.DataDamaged)
-    assert str(folder / "data_batch_3.bin") in message
-    assert data._BINARY.digests["data_batch_3.bin"] in message
-
-
-def test_truncated_file_is_refused(folder):
-    write(folder, TINY.python | {"test_batch": TINY.python["test_batch"][:1000]})
-    assert f"{folder / 'test_batch'} is not the official file (1,000 bytes" in refusal(data.DataDamaged)
-
-
-def test_missing_file_is_named(folder):
-    FORMS["binary files"](folder)
-    (folder / "data_batch_2.bin").unlink()
-    assert f"{folder / 'data_batch_2.bin'} is missing" in refusal()
-
-
-def test_folder_without_the_data_is_named(folder):
-    assert refusal().startswith(f"{folder} holds neither")
-
-
-def test_folder_that_does_not_exist_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv("CIFAR10_DIR", str(tmp_path / "nowhere"))
-    assert str(tmp_path / "nowhere") in refusal()
-
-
-def test_page_saved_as_the_archive_is_refused(folder):
-    write(folder, {"cifar-10-python.tar.gz": b"<html>Service unavailable</html>"})
-    assert "is not the official" in refusal(data.DataDamaged)
-
-
-def test_truncated_archive_is_refused(folder):
-    write(folder, {"cifar-10-binary.tar.gz": TINY.binary_archive[:5000]})
-    assert str(folder / "cifar-10-binary.tar.gz") in refusal(data.DataDamaged)
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_not_official_is_named(folder, what):
+    files, reason = REFUSED[what]
+    write(folder, {name: content for name, content in files.items() if content is not None})
+    message = refusal()
+    assert message.startswith(str(folder)) and reason in message
 
 
 def test_unreadable_file_is_named(folder):
@@ -148,44 +113,36 @@ def test_unreadable_file_is_named(folder):
 
 
 def test_set_variable_never_leads_to_the_cache_or_a_download(folder, monkeypatch, tmp_path):
-    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
-    monkeypatch.setattr(data, "_download", lambda: pytest.fail("downloaded"))
-    refusal()
+    write(tmp_path / "keras/datasets", {fetch.KERAS_ARCHIVE: TINY.python_archive})
+    monkeypatch.setattr(fetch, "_download", lambda: pytest.fail("downloaded"))
+    folder.rmdir()
+    assert str(folder) in refusal()
 
 
 # --------------------------------------------------------------------------------------------------------------------
 # Keras's cache
 
-
-def test_archive_in_keras_cache_is_used(tmp_path):
-    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
-    assert_tiny(data.load_cifar10())
-
-
-def test_folder_unpacked_by_keras_is_used(tmp_path):
-    write(tmp_path / "keras/datasets" / data.KERAS_FOLDER / "cifar-10-batches-py", TINY.python)
-    assert_tiny(data.load_cifar10())
+UNPACKED = f"keras/datasets/{fetch.KERAS_FOLDER}/cifar-10-batches-py"
+CACHES = {
+    "archive": {"keras/datasets": {fetch.KERAS_ARCHIVE: TINY.python_archive}},
+    "unpacked by Keras": {UNPACKED: TINY.python},
+    "half unpacked": {UNPACKED: {"data_batch_4": b""}, "keras/datasets": {fetch.KERAS_ARCHIVE: TINY.python_archive}},
+    "substitute": {"other/datasets": {fetch.KERAS_ARCHIVE: TINY.python_archive}},
+}
 
 
-def test_archive_in_the_substitute_of_keras_cache_is_used(tmp_path):
-    write(tmp_path / "other/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
-    assert_tiny(data.load_cifar10())
-
-
-def test_half_unpacked_folder_in_keras_cache_is_passed_over(tmp_path):
-    write(tmp_path / "keras/datasets" / data.KERAS_FOLDER / "cifar-10-batches-py", {"data_batch_4": b"half"})
-    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: TINY.python_archive})
+@pytest.mark.parametrize("cache", CACHES)
+def test_what_keras_keeps_is_used(tmp_path, cache):
+    for place, files in CACHES[cache].items():
+        write(tmp_path / place, files)
     assert_tiny(data.load_cifar10())
 
 
 def test_keras_home_is_where_keras_looks(monkeypatch, tmp_path):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert REAL_KERAS_FOLDERS()[0] == tmp_path / "datasets"
-
-
-def test_keras_home_is_in_the_users_home_by_default(monkeypatch, tmp_path):
-    monkeypatch.delenv("KERAS_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "chosen"))
+    assert REAL_KERAS_FOLDERS()[0] == tmp_path / "chosen" / "datasets"
+    monkeypatch.delenv("KERAS_HOME")
     assert REAL_KERAS_FOLDERS()[0] == tmp_path / ".keras" / "datasets"
 
 
@@ -195,11 +152,11 @@ def test_keras_home_is_in_the_users_home_by_default(monkeypatch, tmp_path):
 
 @pytest.fixture
 def server(monkeypatch):
-    """Answer requests with the files in `answers`, one after the other.  What can go wrong: tests/faults/test_downloads.py."""
+    """Answer one request with the archive.  What can go wrong: tests/faults/test_downloads.py."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            content = answers.pop(0)
+            content = answers.pop()
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -208,80 +165,55 @@ def server(monkeypatch):
         def log_message(self, *_):
             pass
 
-    answers = []
+    answers = [TINY.python_archive]
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
-        monkeypatch.setattr(data, "URL", f"http://127.0.0.1:{listener.server_port}/cifar-10-python.tar.gz")
+        monkeypatch.setattr(fetch, "URL", f"http://127.0.0.1:{listener.server_port}/cifar-10-python.tar.gz")
         thread = threading.Thread(target=functools.partial(listener.serve_forever, poll_interval=0.01))
         thread.start()
-        yield answers
+        yield
         listener.shutdown()
         thread.join()
 
 
-def test_download_gives_the_images(server):
-    server.append(TINY.python_archive)
+def test_download_happens_once_and_leaves_the_archive_and_nothing_else(server, tmp_path, capsys):
+    write(tmp_path / "keras/datasets", {fetch.KERAS_ARCHIVE: b"half an archive"})
     assert_tiny(data.load_cifar10())
-
-
-def test_download_happens_once(server):
-    server.append(TINY.python_archive)
-    data.load_cifar10()
     assert_tiny(data.load_cifar10())  # a second request would find no answer
-
-
-def test_download_leaves_the_archive_and_nothing_else(server, tmp_path):
-    server.append(TINY.python_archive)
-    data.load_cifar10()
-    assert os.listdir(tmp_path / "keras/datasets") == [data.KERAS_ARCHIVE]
+    assert os.listdir(tmp_path / "keras/datasets") == [fetch.KERAS_ARCHIVE]
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("Downloading CIFAR-10 (170 MB) from http://127.0.0.1")
 
 
 def test_keras_finds_what_was_downloaded(server, tmp_path):
-    server.append(TINY.python_archive)
     data.load_cifar10()
     # As keras.datasets.cifar10 asks for it, but for the checksum. Without an answer left, a second download would fail.
     from keras.utils import get_file
 
     found = get_file(
         fname="cifar-10-batches-py-target",
-        origin=data.URL,
+        origin=fetch.URL,
         extract=True,
-        file_hash=data._PYTHON.archive_sha256,
+        file_hash=fetch._PYTHON.archive_sha256,
         cache_dir=str(tmp_path / "keras"),
     )
     assert os.path.exists(os.path.join(found, "cifar-10-batches-py", "data_batch_1"))
 
 
-def test_damaged_archive_in_the_cache_is_downloaded_again(server, tmp_path):
-    write(tmp_path / "keras/datasets", {data.KERAS_ARCHIVE: b"half an archive"})
-    server.append(TINY.python_archive)
-    assert_tiny(data.load_cifar10())
-
-
 def test_without_network_the_sentence_names_every_way_out():
     message = refusal()
-    assert "the connection failed" in message
-    assert data.WAYS_OUT in message
+    assert "the connection failed" in message and fetch.WAYS_OUT in message
 
 
 def test_folder_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "keras").mkdir()
     (tmp_path / "keras/datasets").write_text("a file where a folder should be")
-    server.append(TINY.python_archive)
     assert f"{tmp_path / 'keras/datasets'} cannot be written" in refusal()
 
 
 def test_download_goes_where_keras_goes_when_its_home_is_not_writable(server, monkeypatch, tmp_path):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / "keras")
-    server.append(TINY.python_archive)
     data.load_cifar10()
-    assert os.listdir(tmp_path / "other/datasets") == [data.KERAS_ARCHIVE]
-
-
-def test_progress_goes_to_standard_error(server, capsys):
-    server.append(TINY.python_archive)
-    data.load_cifar10()
-    out, err = capsys.readouterr()
-    assert out == "" and err.startswith("Downloading CIFAR-10 (170 MB) from http://127.0.0.1")
+    assert os.listdir(tmp_path / "other/datasets") == [fetch.KERAS_ARCHIVE]
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -289,7 +221,7 @@ def test_progress_goes_to_standard_error(server, capsys):
 
 
 def test_limit_keeps_the_first_images(folder, monkeypatch):
-    FORMS["binary files"](folder)
+    write(folder, TINY.binary)
     monkeypatch.setattr(data, "LEAST_TEST_IMAGES", 5)
     (x_train, y_train), (x_test, y_test) = data.load_images("cifar10", limit=50)
     np.testing.assert_array_equal(x_train, TINY.expected[0][0][:50])
@@ -303,16 +235,13 @@ def test_small_limit_keeps_a_hundred_test_images():
 
 @pytest.mark.parametrize("limit", [0, None])
 def test_no_limit_keeps_all(folder, limit):
-    FORMS["binary files"](folder)
+    write(folder, TINY.binary)
     assert_tiny(data.load_images("cifar10", limit))
 
 
-def test_unknown_data_set_is_refused():
+def test_what_is_unknown_is_refused():
     with pytest.raises(ValueError, match="must be \"cifar10\" or \"stand-in\", not 'mnist'"):
         data.load_images("mnist")
-
-
-def test_negative_limit_is_refused():
     with pytest.raises(ValueError, match="not -1"):
         data.load_images("stand-in", limit=-1)
 

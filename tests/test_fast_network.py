@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cifar_helpers import fast_network
+from cifar_helpers.fast import network as fast_network
 from cifar_helpers.stand_in import load_stand_in
 from cifar_helpers.tensorflow_tutorial import build_tensorflow_tutorial
 

@@ -1,7 +1,7 @@
 """The fast network's training: its images, its forward pass, its step, on one device and on two."""
 
+import contextlib
 import dataclasses
-import errno
 import functools
 import subprocess
 import sys
@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cifar_helpers import fast_run, fast_training
-from cifar_helpers.fast_network import six_views
-from cifar_helpers.fast_recipe import ABLATION, FAST84, FAST94, Recipe
-from cifar_helpers.fast_training import FastTraining, epoch_images, forward, orthogonalise
+from cifar_helpers.checkpoint import Checkpoint
+from cifar_helpers.fast import training as fast_training
+from cifar_helpers.fast.network import six_views
+from cifar_helpers.fast.recipe import ABLATION, FAST84, FAST94, Recipe
+from cifar_helpers.fast.training import FastTraining, epoch_images, fast_logits, forward, orthogonalise, train
 from cifar_helpers.stand_in import load_stand_in
 from runner.chapters import PROJECT
 
@@ -167,88 +168,31 @@ def test_the_headline_recipes_use_every_trick():
 # ---- Whole trainings ----
 
 
-def test_two_trainings_end_with_the_same_bits(drawings):
-    runs = [fast_run.train("run", TINY, *drawings, 0, "float32", show=str) for _ in range(2)]
-    assert same(weights(runs[0]), weights(runs[1]))
-    assert [row["loss"] for row in runs[0].epochs] == [row["loss"] for row in runs[1].epochs]
+def test_an_interrupted_training_ends_with_the_same_bits(drawings, own_folder):
+    whole = train(TINY, *drawings, 0, "float32")
+    assert TINY.epochs == len(whole.epochs)
 
-
-def interrupt(drawings, folder, monkeypatch):
-    """Interrupt a training after its first epoch; returns the path of its state."""
-    run_epoch = FastTraining.run_epoch
-
-    def stop(training):
-        if training.epochs:
+    @contextlib.contextmanager
+    def interrupted(what):
+        if what == f"epoch {TINY.epochs} of {TINY.epochs}":
             raise KeyboardInterrupt
-        return run_epoch(training)
+        yield
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(FastTraining, "run_epoch", stop)
-        fast_run.train("run", TINY, *drawings, 0, "float32", show=str)
-    (path,) = folder.rglob("state.npz")
-    return path
-
-
-def epochs_on_disk(drawings):
-    training = FastTraining(TINY, *drawings, 0, "float32")
-    fast_run._State("run", training).restore()
-    return len(training.epochs)
-
-
-def test_an_interrupted_training_ends_with_the_same_bits(drawings, own_folder, monkeypatch):
-    whole = fast_run.train("run", TINY, *drawings, 0, "float32", show=str)
-    interrupt(drawings, own_folder, monkeypatch)
-    lines = []
-    resumed = fast_run.train("run", TINY, *drawings, 0, "float32", show=lines.append)
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, *drawings, 0, "float32", Checkpoint("run", TINY), progress=interrupted)
+    shown, checkpoint = [], Checkpoint("run", TINY)
+    resumed = train(TINY, *drawings, 0, "float32", checkpoint, show=lambda *given: shown.append(given))
+    assert checkpoint.seconds == resumed.epochs[0]["seconds"]
     assert same(weights(whole), weights(resumed))
-    assert len(lines) == TINY.epochs
+    assert [row["loss"] for row in whole.epochs] == [row["loss"] for row in resumed.epochs]
+    assert shown == [(row, number, TINY.epochs) for number, row in enumerate(resumed.epochs, start=1)]
+    checkpoint.finish()
     assert list(own_folder.rglob("*")) == []
-
-
-def test_a_state_that_cannot_be_read_starts_afresh(drawings, own_folder, monkeypatch, capfd):
-    path = interrupt(drawings, own_folder, monkeypatch)
-    path.write_bytes(path.read_bytes()[:1000])
-    assert epochs_on_disk(drawings) == 0
-    assert "cannot be read: the training begins anew." in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
-def test_a_state_that_may_be_whole_stays(drawings, own_folder, monkeypatch, error):
-    def fail(_):
-        raise error
-
-    interrupt(drawings, own_folder, monkeypatch)
-    with monkeypatch.context() as patched, pytest.raises(type(error)):
-        patched.setattr(np, "load", fail)
-        epochs_on_disk(drawings)
-    assert epochs_on_disk(drawings) == 1
-
-
-def test_an_interruption_while_a_state_is_written_costs_one_epoch(drawings, own_folder, monkeypatch):
-    def half(path, *_):
-        path.write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    interrupt(drawings, own_folder, monkeypatch)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(np, "savez", half)
-        fast_run.train("run", TINY, *drawings, 0, "float32", show=str)
-    assert epochs_on_disk(drawings) == 1
-
-
-def test_another_seed_does_not_go_on_with_a_state(drawings, own_folder):
-    states = {fast_run._State("run", FastTraining(TINY, *drawings, seed)).path for seed in (0, 1)}
-    assert len(states) == 2
-
-
-def test_scores_count_right_answers():
-    logits = np.eye(10)[[3, 1, 2, 2]]
-    assert fast_run.top1(np.array([[3], [1], [2], [5]]), logits) == 0.75
 
 
 def test_averaged_logits_weigh_the_six_views(drawings):
     training = FastTraining(TINY, *drawings, seed=0)
-    plain, averaged = fast_run.fast_logits(training.model, drawings[0][:30], "float32", batch_size=20)
+    plain, averaged = fast_logits(training.model, drawings[0][:30], "float32", batch_size=20)
     predict = functools.partial(training.model.predict, verbose=0)
     expected = sum(weight * predict(view) for weight, view in six_views(drawings[0][:30]))
     np.testing.assert_allclose(plain, predict(drawings[0][:30]), rtol=1e-3, atol=1e-4)
@@ -266,8 +210,8 @@ import tensorflow as tf
 processor = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 import numpy as np
-from cifar_helpers.fast_recipe import Recipe
-from cifar_helpers.fast_training import FastTraining
+from cifar_helpers.fast.recipe import Recipe
+from cifar_helpers.fast.training import FastTraining
 
 rng = np.random.default_rng(0)
 images, labels = rng.integers(0, 256, (32, 32, 32, 3), np.uint8), rng.integers(0, 10, 32)

@@ -27,22 +27,18 @@ def test_what_hangs_in_a_system_call_is_ended():
     assert time.monotonic() - started < 25
 
 
-def test_what_is_quick_goes_through():
-    with time_limit(30):
-        value = 1
-    assert value == 1
+def test_a_library_that_passes_over_every_error_is_ended_too():
+    with pytest.raises(OverTime), time_limit(0.1):
+        try:
+            time.sleep(30)
+        except Exception:
+            pass
 
 
-def test_an_error_in_the_block_stays_what_it_is():
-    with pytest.raises(ValueError, match="its own"), time_limit(30):
+def test_what_is_quick_or_fails_goes_through():
+    with pytest.raises(ValueError, match="its own"), memory_limit(3 * 10**8), time_limit(30):
+        assert len(bytearray(10**8)) == 10**8
         raise ValueError("its own")
-
-
-def test_the_time_can_start_anew():
-    with time_limit(30) as start_anew:
-        signal.setitimer(signal.ITIMER_REAL, 5)  # as if most of it had passed
-        start_anew()
-        assert signal.getitimer(signal.ITIMER_REAL)[0] > 20
 
 
 def test_a_timer_that_was_set_before_is_set_again():
@@ -62,31 +58,11 @@ def test_an_alarm_at_the_very_end_leaves_nothing_behind():
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
-def test_what_is_being_put_back_is_not_left_half_done():
-    done = []
-
-    class SlowToEnd:
-        def __enter__(self):
-            pass
-
-        def __exit__(self, *error):
-            time.sleep(0.3)
-            done.append("put back")
-
-    with pytest.raises(OverTime), time_limit(0.1):
-        with SlowToEnd():
-            pass
-        assert done == ["put back"]
-        time.sleep(30)  # the alarm comes again
-    assert done == ["put back"]
-
-
 def test_in_another_thread_there_is_no_limit():
     ended = []
 
     def work():
-        with time_limit(0.05) as start_anew:
-            start_anew()
+        with time_limit(0.05):
             time.sleep(0.2)
         ended.append(True)
 
@@ -100,8 +76,3 @@ def test_in_another_thread_there_is_no_limit():
 def test_what_wants_all_memory_is_ended():
     with pytest.raises(MemoryError), memory_limit(10**8):
         bytearray(2 * 10**8)
-
-
-def test_what_wants_less_goes_through():
-    with memory_limit(3 * 10**8):
-        assert len(bytearray(10**8)) == 10**8

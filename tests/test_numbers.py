@@ -89,7 +89,7 @@ def test_a_result_in_an_alt_text_is_found(tmp_path):
     cell = {"cell_type": "code", "source": "plot()", "outputs": [], "metadata": {"mystnb": {"image": {"alt": "It ends at 93.4%"}}}}
     page = tmp_path / "03_train_model.ipynb"
     page.write_text(json.dumps({"cells": [cell], "metadata": {}}), encoding="utf-8")
-    (message,) = prose.unlisted(prose.chapter_page(Chapter(page, tmp_path)), [], [])
+    (message,) = prose.unlisted(prose.chapter_page(Chapter(page)), [], [])
     assert "cell 1 of 1, alt text, line 1: 93.4 is typed" in message
 
 

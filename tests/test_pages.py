@@ -7,8 +7,9 @@ import struct
 
 import pytest
 
-from runner import results, stamp, study
+from runner import readme, stamp, study
 from runner.chapters import NOTEBOOKS, PROJECT, all_chapters, source, tags
+from runner.project import HERE
 
 CHAPTERS = all_chapters()
 MAIN = [chapter for chapter in CHAPTERS if chapter.path.parent == NOTEBOOKS]
@@ -37,7 +38,7 @@ def test_committed_results_are_fresh():
 
 
 def test_the_readme_has_the_pages_results():
-    assert results.readme_is_current(CHAPTERS)
+    assert readme.is_current(HERE, CHAPTERS)
 
 
 @pytest.mark.parametrize("chapter", **by_name)

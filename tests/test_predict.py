@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -9,19 +10,31 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifar_helpers import artefacts, data, provenance
+from cifar_helpers import artefacts, data
 from cifar_helpers.classifier import load_classifier
-from runner import predict, stamp
-from runner.chapters import PROJECT, BadRequest, Chapter
+from runner import predict
+from runner.chapters import BadRequest, Chapter
+from runner.digests import file_digest
+from runner.integrity import require_as_made
+from runner.project import HERE, Project
 
-CARDS = artefacts.read_json(PROJECT / "models" / "cards.json")
+CARDS = artefacts.read_json(HERE.models / "cards.json")
 
 
-def run(*arguments):
-    """Run the command as the Makefile does; returns the finished process."""
-    command = [sys.executable, "-m", "runner", "predict", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONIOENCODING": "utf-8"}
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Run the command in this process, for a project with these networks; returns (exit status, output, errors)."""
+    project = Project(tmp_path / "project")
+    project.root.mkdir()
+    for name in ("models", "notebooks", "results"):
+        (project.root / name).symlink_to(HERE.root / name)
+
+    def call(*words):
+        status = predict.main(project, [str(word) for word in words])
+        return status, *capsys.readouterr()
+
+    call.project = project
+    return call
 
 
 def pictures(folder, count=3):
@@ -49,18 +62,18 @@ def pictures(folder, count=3):
 )
 def test_what_is_unknown_is_refused(arguments, sentence):
     with pytest.raises(BadRequest, match=sentence):
-        predict.main(arguments)
+        predict.main(HERE, arguments)
 
 
-def test_a_name_cannot_command_the_terminal(tmp_path):
+def test_a_name_cannot_command_the_terminal(tmp_path, run):
     path, noise = tmp_path / "a\x1b[2J\n\u202eb.png", tmp_path / "c\rd.png"
     Image.new("RGB", (40, 40)).save(path)
     noise.write_bytes(b"noise")
-    done = run(path, noise)
-    assert done.returncode == 2
-    assert r"a\x1b[2J\n\u202eb.png: " in done.stdout and r"c\rd.png is not a picture" in done.stderr
-    assert not {"\x1b", "\r", "\u202e"} & set(done.stdout + done.stderr)
-    assert done.stderr.count("\n") == 1
+    status, output, errors = run(path, noise)
+    assert status == 2
+    assert r"a\x1b[2J\n\u202eb.png: " in output and r"c\rd.png is not a picture" in errors
+    assert not {"\x1b", "\r", "\u202e"} & set(output + errors)
+    assert errors.count("\n") == 1
 
 
 def test_one_assignment_names_one_path_or_several(tmp_path, monkeypatch):
@@ -77,46 +90,59 @@ def test_one_assignment_names_one_path_or_several(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "text", "name" * 100, "\udcff"])
-def test_a_bad_file_is_one_sentence_and_status_2(tmp_path, kind):
+def test_a_bad_file_is_one_sentence_and_status_2(tmp_path, run, kind):
     path = tmp_path / kind
     if kind == "folder":
         path.mkdir()
     elif kind == "text":
         path.write_text("no picture")
-    done = run(f"IMAGE={path}")
+    status, output, errors = run(f"IMAGE={path}")
+    assert (status, output) == (2, "")
+    assert errors.count("\n") == 1 and str(tmp_path) in errors
+
+
+@pytest.mark.parametrize("name", ["cards.json", "fast94.keras"])
+def test_what_is_missing_is_one_sentence(tmp_path, name):
+    project = Project(tmp_path)
+    project.models.mkdir()
+    if name != "cards.json":
+        shutil.copy(HERE.models / "cards.json", project.models)
+    with pytest.raises(BadRequest, match=f"^models/{name} is missing: it comes with the project; restore it from git.$"):
+        predict.main(project, [str(HERE.root / "docs" / "predictions.png")])
+
+
+def test_the_command_sets_up_what_it_needs(tmp_path):
+    """As the Makefile calls it, with names that standard output could not show."""
+    command = [sys.executable, "-m", "runner", "predict", "IMAGE=docs/predictions.png", tmp_path / "\u2603.png"]
+    variables = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=HERE.root, env=variables, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1 and str(tmp_path) in done.stderr
-
-
-def test_a_model_that_is_missing_is_one_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(artefacts, "PROJECT", tmp_path)
-    with pytest.raises(BadRequest, match="models/cards.json is missing"):
-        predict.main(["a.png"])
+    assert done.stdout.startswith("docs/predictions.png: ") and r"\u2603.png" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 # --- answers ---
 
 
-def test_a_single_picture_gets_three_classes_and_is_shown(tmp_path):
+def test_a_single_picture_gets_three_classes_and_is_shown(tmp_path, run):
     [path] = pictures(tmp_path, 1)
-    done = run(f"IMAGE={path}")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{path}: ")
-    assert done.stdout.count("%") >= 3
-    seen = np.asarray(Image.open(PROJECT / "build" / "predict.png"))[::8, ::8]
+    status, output, errors = run(f"IMAGE={path}")
+    assert (status, errors) == (0, "")
+    assert output.startswith(f"{path}: ") and output.count("%") >= 3
+    seen = np.asarray(Image.open(run.project.build / "predict.png"))[::8, ::8]
     assert (seen == predict.read_picture(path)[1]).all()
 
 
-def test_several_pictures_give_a_table_and_programs_get_json(tmp_path):
-    paths = pictures(tmp_path)
-    (tmp_path / "damaged.png").write_bytes(paths[0].read_bytes()[:500])
-    table = run(f"IMAGE={tmp_path}")
-    assert table.returncode == 2
-    assert len(table.stdout.splitlines()) == 4
-    assert table.stderr.count("\n") == 1 and "damaged.png is damaged" in table.stderr
-    found = json.loads(run("--json", "MODEL=baseline", *paths).stdout)
-    assert found["model"] == "baseline"
+def test_several_pictures_give_a_table_and_programs_get_json(tmp_path, run):
+    (tmp_path / "folder").mkdir()
+    paths = pictures(tmp_path / "folder")
+    (tmp_path / "folder" / "damaged.png").write_bytes(paths[0].read_bytes()[:500])
+    status, output, errors = run(f"IMAGE={tmp_path / 'folder'}")
+    assert status == 2 and len(output.splitlines()) == 4
+    assert errors.count("\n") == 1 and "damaged.png is damaged" in errors
+    found = json.loads(run(paths[0], "--json", "MODEL=baseline", *paths[1:])[1])
+    assert found == json.loads(run("JSON=1", "MODEL=baseline", *paths)[1])
+    assert found["model"] == "baseline" and found["threshold"] == CARDS["baseline"]["threshold"]
     assert [picture["picture"] for picture in found["pictures"]] == list(map(str, paths))
     for picture in found["pictures"]:
         likely = [row["probability"] for row in picture["likely"]]
@@ -137,21 +163,30 @@ def test_a_picture_can_be_drawn_on_a_terminal():
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_belongs_to_its_file_and_to_todays_code(name):
     card = CARDS[name]
-    assert stamp.file_digest(PROJECT / "models" / f"{name}.keras") == card["sha256"]
+    assert file_digest(HERE.models / f"{name}.keras") == card["sha256"]
     assert card["data"] == data.CHECKSUM
-    assert card["recipe"] == provenance.run_digest(_record(name))
+    assert card["recipe"] == _record(name)["recipe"]
+
+
+@pytest.mark.parametrize("path", sorted(HERE.models.iterdir()), ids=lambda path: path.name)
+def test_what_is_shipped_is_what_its_page_or_its_run_names(path, tmp_path):
+    assert require_as_made(HERE, f"models/{path.name}") == path
+    project = Project(tmp_path)
+    for name in ("notebooks", "results"):
+        (tmp_path / name).symlink_to(HERE.root / name)
+    project.models.mkdir()
+    (project.models / path.name).write_bytes(path.read_bytes().replace(b"0", b"1"))
+    with pytest.raises(BadRequest, match="is not the file that was made with its page"):
+        require_as_made(project, f"models/{path.name}")
 
 
 def _record(name):
-    """What decides how the training behind a model ends."""
-    if name == "baseline":
-        recipe = artefacts.read_json(PROJECT / "results" / "baseline.json")["recipe"]
-        return {"network": "baseline", "recipe": recipe}
-    return artefacts.read_json(PROJECT / "results" / "runs" / f"{name}-seed0.json")
+    """The record of the training behind a model."""
+    return artefacts.read_json(HERE.results / ("baseline.json" if name == "baseline" else f"runs/{name}-seed0.json"))
 
 
 def test_there_is_a_card_for_every_model_and_they_are_small():
-    files = sorted((PROJECT / "models").glob("*.keras"))
+    files = sorted(HERE.models.glob("*.keras"))
     assert [path.stem for path in files] == sorted([*CARDS, "clusters"])  # which names no classes: see test_study.py
     assert sum(path.stat().st_size for path in files) < 20e6
 
@@ -161,7 +196,7 @@ def test_there_is_a_card_for_every_model_and_they_are_small():
 def test_the_shipped_weights_score_what_their_card_says(name):
     train, test = data.load_cifar10()
     images, labels = test if CARDS[name]["scored on"] == "test" else data.split_validation(*train)[1]
-    network = load_classifier(PROJECT / "models" / f"{name}.keras", CARDS[name])
+    network = load_classifier(HERE.models / f"{name}.keras", CARDS[name])
     right = int((network.logits(images).argmax(axis=1) == labels[:, 0]).sum())
     assert len(labels) == CARDS[name]["images"]
     assert abs(right - CARDS[name]["right"]) <= 3
@@ -170,12 +205,12 @@ def test_the_shipped_weights_score_what_their_card_says(name):
 def test_pages_say_what_the_cards_say():
     shares = {name: f"{card['right'] / card['images']:.2%}" for name, card in CARDS.items()}
     headline = {
-        number: Chapter(next((PROJECT / "notebooks").glob(f"{number}_*.ipynb"))).notebook["metadata"]["tutorial"]["headline"]
+        number: Chapter(next(HERE.notebooks.glob(f"{number}_*.ipynb"))).notebook["metadata"]["tutorial"]["headline"]
         for number in ("04", "07")
     }
     assert shares["baseline"] in headline["04"] and shares["baseline"] in headline["07"]
     assert shares["fast94"] in headline["07"]
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    readme = HERE.readme.read_text(encoding="utf-8")
     assert shares["baseline"] in readme and shares["fast94"] in readme
-    recorded = artefacts.read_json(PROJECT / "results" / "fast.json")["fast94"]["scored"]["plain"]
+    recorded = artefacts.read_json(HERE.results / "fast.json")["fast94"]["scored"]["plain"]
     assert abs(CARDS["fast94"]["right"] - recorded * CARDS["fast94"]["images"]) <= 5  # that was in bfloat16

@@ -1,22 +1,36 @@
 """What runs the chapters: a page is published whole or not at all, and proves that it is fresh."""
 
 import json
+import os
 import signal
 import subprocess
-import time
+import sys
 import zipfile
 
 import pytest
-from runner import results
-from runner.chapters import Chapter
+from toy import PROJECT, Toy
+
+from cifar_helpers import data
+from runner import execute, project, study
+from runner.chapters import Parameter, all_chapters
+from runner.commands import settings
 from runner.execute import Run, make_reproducible
-from toy import Toy
+from runner.integrity import require_as_made
 
 
-@pytest.fixture(scope="session")
-def executed(tmp_path_factory):
-    toy = Toy.build(tmp_path_factory.mktemp("toy") / "project")
-    done = toy.run("execute")
+@pytest.fixture(scope="module", autouse=True)
+def without_long_things():
+    """The toy has no long trainings, and the images are there without a look at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "outdated", dict)
+        patch.setattr(data, "load_cifar10", lambda: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory, without_long_things):
+    toy = Toy.miniature(tmp_path_factory.mktemp("toy") / "project")
+    done = toy.call("execute")
     assert done.returncode == 0, done.stderr
     toy.terminal = done.stdout
     return toy
@@ -49,28 +63,25 @@ def test_a_page_is_filled_in_and_holds_nothing_of_the_machine(executed):
     page = executed.page("01_first")
     assert page["cells"][1]["source"] == "**Result.** The value is 2."
     assert page["cells"][2]["source"].startswith("**Measured cost.** This page took ")
-    counts = [cell["execution_count"] for cell in page["cells"] if cell["cell_type"] == "code"]
-    assert counts == [1, 2, 3, 4, 5, 6]
+    assert [cell["execution_count"] for cell in page["cells"] if cell["cell_type"] == "code"] == [1, 2, 3, 4, 5, 6]
     text = json.dumps(page)
-    assert str(executed.folder) not in text
-    assert "papermill" not in text
+    assert str(executed.folder) not in text and "papermill" not in text
+    assert "| [Chapter 1: First](notebooks/01_first.ipynb) | This chapter doubles. | The value is 2. | 0." in (
+        executed.path("README.md").read_text()
+    )
 
 
-def test_the_readme_gets_the_table(executed):
-    text = executed.path("README.md").read_text()
-    assert "| [Chapter 1: First](notebooks/01_first.ipynb) | This chapter doubles. | The value is 2. |" in text
-
-
-def test_two_runs_differ_in_seconds_only(toy):
-    before = without_timing(toy)
-    assert toy.run("execute").returncode == 0
+def test_two_runs_differ_in_seconds_only_and_leave_no_variable_behind(toy):
+    before, variables = without_timing(toy), dict(os.environ)
+    assert toy.call("execute").returncode == 0
     assert without_timing(toy) == before
+    assert dict(os.environ) == variables
 
 
 def test_a_failing_chapter_changes_nothing_and_is_kept(toy):
     toy.edit_cell("01_first", "print('value', value)", "print('value', value / 0)")
     before = toy.published()
-    done = toy.run("execute")
+    done = toy.call("execute")
     assert done.returncode == 1
     assert "01_first stopped in code cell 3 of 6 (Doubling): ZeroDivisionError" in done.stderr
     assert "Traceback" not in done.stderr
@@ -85,20 +96,17 @@ def test_a_finished_trainings_checkpoint_goes_when_the_whole_run_has_ended_and_i
         "\npathlib.Path(os.environ['TUTORIAL_FINISHED'], chain.name).write_text('1000')"
     )
     toy.edit_cell("01_first", "print('value', value)", f"print('value', value){training}")
-    chain = toy.path("build/checkpoints/chain")
-    toy.edit_cell("01_first", "print(time.time())", "1 / 0")
-    assert toy.run("execute", "CHAPTERS=01").returncode == 1 and chain.exists()
-    toy.edit_cell("01_first", "1 / 0", "print(time.time())")
-    assert toy.run("execute", "CHAPTERS=02").returncode == 0 and chain.exists()
     toy.edit_cell("02_second", "say(f'It", "1 / 0; say(f'It")
-    assert toy.run("execute").returncode == 1 and chain.exists()  # chapter 1 is published, but the run has to be repeated
-    toy.edit_cell("02_second", "1 / 0; ", "")
-    assert toy.run("execute").returncode == 0 and not chain.exists()
+    chain = toy.path("build/checkpoints/chain")
+    # Chapter 1 is published, but the run has to be repeated.
+    assert toy.call("execute").returncode == 1 and chain.exists()
+    assert toy.call("execute", "CHAPTERS=01").returncode == 0 and not chain.exists()
     assert 1000 < toy.page("01_first")["metadata"]["tutorial"]["timing"]["seconds"] < 1120
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
-def test_an_interrupted_run_changes_nothing(toy, signum):
+def test_an_interrupted_run_changes_nothing(tmp_path):
+    """At a moment between two files that it writes; tests/faults has other signals at other moments."""
+    toy = Toy.build(tmp_path / "project")
     toy.edit_cell("01_first", "print('value', value)", "print('value', value); time.sleep(60)")
     before = toy.published()
     process = subprocess.Popen(
@@ -107,97 +115,115 @@ def test_an_interrupted_run_changes_nothing(toy, signum):
         # A shell that runs the tests in the background may have had SIGINT ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    for line in process.stdout:
-        if line.startswith("value"):
-            break
-    process.send_signal(signum)
+    assert any(line.startswith("value") for line in process.stdout)
+    process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode != 0
+    assert process.returncode == 128 + signal.SIGINT
     assert "Traceback" not in errors
     assert toy.published() == before
 
 
-def test_a_second_run_in_the_same_folder_is_refused(toy):
-    toy.edit_cell("01_first", "print('value', value)", "print('value', value); time.sleep(60)")
-    process = subprocess.Popen(
-        toy.command("execute"), cwd=toy.folder, env=toy.environment(), stdout=subprocess.PIPE, text=True
-    )
-    try:
-        process.stdout.readline()
-        time.sleep(0.1)
-        second = toy.run("execute")
-        assert second.returncode == 2
-        assert "being executed in this folder already" in second.stderr
-    finally:
-        process.kill()
-        process.communicate()
+def test_a_second_run_in_the_same_folder_is_refused(toy, monkeypatch):
+    monkeypatch.setattr(project, "PATIENCE", 0)
+    with project.Project(toy.folder).only_one():
+        done = toy.call("execute")
+    assert done.returncode == 2 and "being executed in this folder already" in done.stderr
 
 
 # --- settings ---
 
 
 @pytest.mark.parametrize(
-    ("setting", "sentence"),
+    ("command", "sentence"),
     [
-        ("SATRT=3", "SATRT is not a setting"),
-        ("START=0", "START=0: expected a whole number from 1 to 100."),
-        ("START=many", "START=many: expected a whole number"),
-        ("PROFILE=fast", "PROFILE=fast: expected full or quick."),
-        ("DATA=cifar100", "DATA=cifar100: expected one of cifar10, stand-in."),
-        ("CHAPTERS=07", "there is no chapter 07, only 01, 02."),
+        ("execute SATRT=3", "SATRT is not a setting of make execute; there are CHAPTERS, DATA, LIMIT, PROFILE, START."),
+        ("execute --fast", "--fast is not a setting of make execute; there are CHAPTERS, DATA, LIMIT, PROFILE, START."),
+        ("execute RUNS=a", "RUNS is not a setting of make execute; there are CHAPTERS, DATA, LIMIT, PROFILE, START."),
+        ("execute START=0", "START=0: expected a whole number from 1 to 100."),
+        ("execute START=many", "START=many: expected a whole number from 1 to 100."),
+        ("execute PROFILE=fast", "PROFILE=fast: expected one of full, quick."),
+        ("execute DATA=cifar100", "DATA=cifar100: expected one of cifar10, stand-in."),
+        ("execute CHAPTERS=07", "CHAPTERS=07: there is no chapter 07, only 01, 02."),
+        ("refresh START=5", "START is not a setting of make refresh; there are CHAPTERS."),
+        ("study START=5", "START is not a setting of make study; there are RUNS."),
+        ("check START=5", "START is not a setting of make check; it takes none."),
+        ("exceute", "There is no command exceute; there are execute, refresh, check, study, bench, predict."),
     ],
 )
-def test_what_is_unknown_or_impossible_is_refused_before_anything_runs(executed, setting, sentence):
-    done = executed.run("execute", setting)
-    assert done.returncode == 2
-    assert sentence in done.stderr
-    assert done.stdout == ""
+def test_what_is_unknown_or_impossible_is_refused_before_anything_runs(executed, command, sentence):
+    done = executed.call(*command.split())
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{sentence}\n")
+
+
+def test_help_lists_commands_and_what_they_take(toy, capsys):
+    assert "execute|refresh|check|study|bench" in toy.call("--help").stdout
+    with pytest.raises(SystemExit, match="0"):
+        settings("execute", ["--help"], Parameter("START = 1  # where to begin [1..100]"))
+    assert "  START  where to begin [1..100]\n" in capsys.readouterr().out
+
+
+def test_exported_variables_are_no_settings(toy, monkeypatch):
+    for name, value in {"START": "5", "DATA": "/x", "PROFILE": "work", "CHAPTERS": "09", "TUTORIAL_ARTEFACTS": "/x"}.items():
+        monkeypatch.setenv(name, value)
+    before = without_timing(toy)
+    toy.edit_page("02_second", lambda page: page["metadata"].pop("tutorial"))
+    assert toy.call("execute", "CHAPTERS=2", "START=").returncode == 0
+    assert without_timing(toy) == before
+
+
+def test_other_settings_publish_nothing_and_reach_the_chapter(toy):
+    before = toy.published()
+    done = toy.call("execute", "START=5", "PROFILE=quick", "CHAPTERS=1")
+    assert done.returncode == 0, done.stderr
+    assert "01_first  code cell" in done.stdout and "02_second" not in done.stdout
+    assert toy.published() == before
+    assert "The value is 10." in toy.path("build/quick+START=5/01_first.ipynb").read_text()
+    assert toy.path("build/quick+START=5/results/value.json").read_text() == "10\n"
 
 
 @pytest.mark.parametrize(
-    ("setting", "folder"),
-    [("START=5", "full+START=5"), ("PROFILE=quick", "quick"), ("DATA=stand-in", "stand-in")],
+    ("given", "folder", "injected"),
+    [
+        (["TRAIN=True"], "", {"TRAIN": True}),  # as the profile has it
+        (["TRAIN=False"], "build/full+TRAIN=False", {}),
+        (["PROFILE=quick"], "build/quick", {"TRAIN": True, "EPOCHS": 3, "LIMIT": 2000}),
+        (["PROFILE=quick", "EPOCHS=15", "LIMIT=2000"], "build/quick+EPOCHS=15", {"TRAIN": True, "LIMIT": 2000}),
+        (["DATA=stand-in", "LIMIT=0"], "build/stand-in+LIMIT=0", {"TRAIN": True, "EPOCHS": 3, "DATA": "stand-in"}),
+    ],
 )
-def test_other_settings_publish_nothing(toy, setting, folder):
-    before = toy.published()
-    done = toy.run("execute", setting)
-    assert done.returncode == 0, done.stderr
-    assert toy.published() == before
-    assert toy.path(f"build/{folder}/01_first.ipynb").exists()
-    assert toy.path(f"build/{folder}/results/value.json").exists()
-
-
-def test_a_parameter_reaches_the_chapter(toy):
-    toy.run("execute", "START=5")
-    assert "The value is 10." in toy.path("build/full+START=5/01_first.ipynb").read_text()
-
-
-def test_chapters_restricts(toy):
-    done = toy.run("execute", "CHAPTERS=2")
-    assert "02_second" in done.stdout
-    assert "01_first  code cell" not in done.stdout
+def test_what_is_asked_for_comes_before_the_profile(toy, monkeypatch, given, folder, injected):
+    parameters = "\nTRAIN = False  # train here [True | False]\nEPOCHS = 15  # passes [1..99]"
+    toy.edit_cell("01_first", "\nSTART = 1", f"{parameters}\nSTART = 1")
+    monkeypatch.setattr(execute, "execute_one", lambda chapter, run: runs.append(run) or (chapter, {}))
+    runs = []
+    assert toy.call("execute", "CHAPTERS=1", *given).returncode == 0
+    [run] = runs
+    assert run.root == toy.folder / folder and run.is_published == (not folder)
+    [chapter] = [chapter for chapter in all_chapters(toy.project) if chapter.number == "01"]
+    assert run.parameters(chapter) == injected
 
 
 def test_a_missing_artefact_runs_its_chapter_first(toy):
     toy.path("results/value.json").unlink()
-    done = toy.run("execute", "CHAPTERS=02")
+    done = toy.call("execute", "CHAPTERS=02")
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("01_first  code cell") < done.stdout.index("02_second  code cell")
 
 
-def test_without_data_the_stand_in_is_used_and_said(toy):
+def test_without_data_the_stand_in_is_used_and_said_unless_they_were_asked_for(toy, monkeypatch):
+    def missing():
+        raise data.DataUnavailable("There is no CIFAR-10 here.")
+
+    monkeypatch.setattr(data, "load_cifar10", missing)
+    monkeypatch.delenv("CIFAR10_DIR", raising=False)
     before = toy.published()
-    done = toy.run("execute", TOY_WITHOUT_DATA="1")
+    done = toy.call("execute", "CHAPTERS=1")
     assert done.returncode == 0
-    assert "There is no CIFAR-10 here." in done.stdout
-    assert "mean nothing for CIFAR-10" in done.stdout
+    assert "There is no CIFAR-10 here." in done.stdout and "mean nothing for CIFAR-10" in done.stdout
+    assert toy.path("build/stand-in/01_first.ipynb").exists()
+    done = toy.call("execute", "DATA=cifar10")
+    assert (done.returncode, done.stderr) == (2, "There is no CIFAR-10 here.\n")
     assert toy.published() == before
-
-
-def test_insisting_on_the_data_makes_their_absence_an_error(toy):
-    done = toy.run("execute", "DATA=cifar10", TOY_WITHOUT_DATA="1")
-    assert done.returncode == 2
-    assert done.stderr == "There is no CIFAR-10 here.\n"
 
 
 # --- freshness ---
@@ -205,8 +231,8 @@ def test_insisting_on_the_data_makes_their_absence_an_error(toy):
 
 def test_fresh_pages_pass_and_refresh_changes_no_byte(toy):
     before = toy.published()
-    assert toy.run("check").returncode == 0
-    assert toy.run("refresh").stdout == "All 2 pages are fresh.\n"
+    assert toy.call("check").returncode == 0
+    assert toy.call("refresh").stdout == "All 2 pages are fresh.\n"
     assert toy.published() == before
 
 
@@ -224,13 +250,8 @@ HARMLESS = {
 @pytest.mark.parametrize("change", HARMLESS)
 def test_what_cannot_change_a_result_may_be_edited(toy, change):
     HARMLESS[change](toy)
-    done = toy.run("check")
+    done = toy.call("check")
     assert done.returncode == 0, done.stdout
-
-
-def put_into_notebooks(toy, setting, folder):
-    toy.run("execute", setting)
-    toy.path(f"build/{folder}/01_first.ipynb").replace(toy.path("notebooks/01_first.ipynb"))
 
 
 STALE = {
@@ -275,16 +296,28 @@ STALE = {
         "README.md: its table of results is not what the pages say",
     ),
     "a quick page": (
-        lambda toy: put_into_notebooks(toy, "PROFILE=quick", "quick"),
+        lambda toy: toy.edit_page("01_first", lambda page: page["metadata"]["tutorial"].update(profile="quick")),
         "01_first: it is a quick page, not a full one",
-    ),
-    "a stand-in page": (
-        lambda toy: put_into_notebooks(toy, "DATA=stand-in", "stand-in"),
-        "01_first: it is a stand-in page, not a full one",
     ),
     "a page that never ran": (
         lambda toy: toy.edit_page("01_first", lambda page: page["metadata"].pop("tutorial")),
         "01_first: it has not been run",
+    ),
+    "a read result that was edited": (
+        lambda toy: toy.path("results/runs/long-seed0.json").write_text("[]\n"),
+        "02_second: results/runs/long-seed0.json is not the one it was made with",
+    ),
+    "a read result that was deleted": (
+        lambda toy: toy.path("results/runs/long-seed0.json").unlink(),
+        "02_second: results/runs/long-seed0.json is not the one it was made with",
+    ),
+    "a stamp without data": (
+        lambda toy: toy.edit_page("02_second", lambda page: page["metadata"]["tutorial"].pop("data")),
+        "02_second: its stamp is damaged.",
+    ),
+    "a stamp with other reads": (
+        lambda toy: toy.edit_page("02_second", lambda page: page["metadata"]["tutorial"].update(reads=None)),
+        "02_second: its stamp is damaged.",
     ),
 }  # fmt: skip
 
@@ -293,128 +326,114 @@ STALE = {
 def test_a_stale_page_is_named(toy, change):
     edit, sentence = STALE[change]
     edit(toy)
-    done = toy.run("check")
-    assert done.returncode == 1
+    done = toy.call("check")
+    assert (done.returncode, done.stderr) == (1, "")
     assert sentence in done.stdout
 
 
 def test_refresh_runs_the_stale_page_and_what_depends_on_it(toy):
     toy.edit_cell("01_first", "double(START)", "double(START) + 1")
-    done = toy.run("refresh")
+    toy.edit_file("README.md", "The value is 2.", "The value is 9.")
+    done = toy.call("refresh")
     assert done.returncode == 0, done.stderr
     assert "02_second is stale: results/value.json is not the one it was made with." in done.stdout
-    assert toy.run("check").returncode == 0
+    assert toy.call("check").returncode == 0
 
 
-def test_refresh_mends_the_readmes_table(toy):
+def test_refresh_makes_a_damaged_artefact_anew_and_stops_where_nothing_changes(toy):
     before = toy.published()
-    toy.edit_file("README.md", "The value is 2.", "The value is 9.")
-    assert toy.run("refresh").returncode == 0
-    assert toy.published() == before
+    toy.path("results/value.json").write_text("{")
+    done = toy.call("refresh", "CHAPTERS=01")
+    assert done.returncode == 0 and "1 of 1 pages were stale." in done.stdout
+    assert toy.published()["results/value.json"] == before["results/value.json"]
+    assert toy.call("refresh").stdout == "All 2 pages are fresh.\n"
 
 
-def test_help_says_what_there_is(toy):
-    assert "execute|refresh|check|study|bench" in toy.run("--help").stdout
-
-
-def test_refresh_stops_where_nothing_changes(toy):
-    toy.edit_cell("01_first", "double(START)", "double(START) + 0")
-    done = toy.run("refresh")
-    assert "01_first is stale" in done.stdout
-    assert "02_second is stale" not in done.stdout
-
-
-def test_a_helper_edited_during_the_run_makes_the_page_stale(toy):
-    toy.edit_cell(
-        "01_first",
-        "print('value', value)",
-        "print('value', value)\nfrom pathlib import Path\nhelper = artefacts.PROJECT / 'cifar_helpers/inner.py'\n"
-        "helper.write_text('NOTHING = 5')",
-    )
-    assert toy.run("execute").returncode == 0
-    assert "cifar_helpers/inner.py was edited" in toy.run("check").stdout
-
-
-def test_a_chapter_edited_during_the_run_is_not_overwritten(toy):
-    toy.edit_cell(
-        "01_first",
-        "print('value', value)",
-        "page = artefacts.PROJECT / 'notebooks/01_first.ipynb'\n"
-        "page.write_text(page.read_text().replace('## Doubling', '## Edited'))",
-    )
-    done = toy.run("execute", "CHAPTERS=01")
-    assert done.returncode == 1
-    assert "it was edited while it ran" in done.stderr
+def test_what_is_edited_while_it_runs_makes_the_page_stale_and_is_not_overwritten(toy):
+    edit = "\nfrom pathlib import Path\npath = Path({!r})\npath.write_text(path.read_text().replace({!r}, {!r}))"
+    helper = edit.format(str(toy.path("cifar_helpers/inner.py")), "NOTHING = 0", "NOTHING = 5")
+    toy.edit_cell("01_first", "print('value', value)", f"print('value', value){helper}")
+    assert toy.call("execute", "CHAPTERS=01").returncode == 0
+    assert "cifar_helpers/inner.py was edited" in toy.call("check").stdout
+    page = edit.format(str(toy.path("notebooks/01_first.ipynb")), "## Doubling", "## Edited")
+    toy.edit_cell("01_first", helper, page)
+    done = toy.call("execute", "CHAPTERS=01")
+    assert done.returncode == 1 and "it was edited while it ran" in done.stderr
     assert "## Edited" in toy.path("notebooks/01_first.ipynb").read_text()
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [({"TYPE": "float32"}, True), ({"COMPUTE": "plain"}, True), ({"TYPE": "bfloat16"}, False), ({}, False)],
-)
-def test_only_the_published_run_with_float32_forced_counts_as_one(changes, expected):
-    assert Run("full", "cifar10", changes).in_float32 == expected
-    assert not Run("quick", "cifar10", changes).in_float32
-
-
-def test_a_run_in_float32_is_shown_beside_the_other(executed, monkeypatch, tmp_path):
-    page = Chapter(executed.path("notebooks/01_first.ipynb"), executed.folder / "notebooks")
-    page.notebook["metadata"][results.KEY]["helpers"]["cost"] = "a digest"  # as if it chose its type
-    monkeypatch.setattr(results, "NOTEBOOKS", page.path.parent)
-    monkeypatch.setattr(results, "FLOAT32", tmp_path / "float32.json")
-    assert results.readme_table([page]).splitlines()[2].endswith("| not measured |")
-    (tmp_path / "float32.json").write_text('{"01_first": {"seconds": 90}}')
-    assert results.readme_table([page]).splitlines()[2].endswith("| 1.5 |")
 
 
 def test_a_saved_model_is_the_same_file_wherever_its_objects_were_in_memory(tmp_path):
     for name, first, second, date in [("a.keras", 140583609480592, 7, "today"), ("b.keras", 3, 140583609480592, "now")]:
-        config = f'{{"x": {{"shared_object_id": {first}}}, "y": {{"shared_object_id": {second}}}, "z": {{"shared_object_id": {first}}}}}'
+        config = {name: {"shared_object_id": number} for name, number in {"x": first, "y": second, "z": first}.items()}
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr("metadata.json", json.dumps({"date_saved": date}))
-            archive.writestr("config.json", config)
+            archive.writestr("config.json", json.dumps(config))
         make_reproducible(tmp_path / name)
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.keras") as archive:
-        numbers = [part["shared_object_id"] for part in json.loads(archive.read("config.json")).values()]
-    assert numbers == [0, 1, 0]
+        assert [part["shared_object_id"] for part in json.loads(archive.read("config.json")).values()] == [0, 1, 0]
 
 
 # --- results that come one by one ---
 
 
-def test_a_new_result_is_named_and_makes_no_page_stale(toy):
+def test_a_new_result_is_named_where_it_belongs_and_makes_no_page_stale(toy):
+    toy.path("results/runs/other-seed0.json").write_text("{}\n")
+    assert "does not show" not in toy.call("check").stdout
     toy.path("results/runs/long-seed1.json").write_text("{}\n")
-    done = toy.run("check")
+    done = toy.call("check")
     assert done.returncode == 0
     assert "02_second does not show results/runs/long-seed1.json yet" in done.stdout
 
 
-def test_a_new_result_for_another_page_is_not_named(toy):
-    toy.path("results/runs/other-seed0.json").write_text("{}\n")
-    assert "does not show" not in toy.run("check").stdout
+def test_an_outdated_result_stops_the_chapters_that_read_it_before_anything_runs(toy, monkeypatch):
+    toy.edit_cell("02_second", "trainings = sorted(", "name = 'long'; trainings = sorted(")
+    monkeypatch.setattr(study, "outdated", lambda: {"results/runs/long-seed0.json": "its recipe has changed since"})
+    done = toy.call("execute", "CHAPTERS=02")
+    assert done.returncode == 2 and "code cell" not in done.stdout
+    assert done.stderr == (
+        "02_second reads results/runs/long-seed0.json, but its recipe has changed since: run `make study` first.\n"
+    )
 
 
-@pytest.mark.parametrize("change", ["edited", "deleted"])
-def test_a_result_that_a_page_has_read_must_stay(toy, change):
-    path = toy.path("results/runs/long-seed0.json")
-    path.unlink() if change == "deleted" else path.write_text("[]\n")
-    done = toy.run("check")
-    assert done.returncode == 1
-    assert "results/runs/long-seed0.json is not the one it was made with" in done.stdout
+def test_a_model_that_is_not_as_made_stops_the_chapters_that_read_it_before_anything_runs(toy):
+    toy.path("models").mkdir()
+    toy.path("models/a.keras").write_bytes(b"weights")
+    require_as_made(toy.project, "models/a.keras")  # nothing says what it must be
+    toy.path("results/runs/long-seed0.json").write_text('{"writes": {"models/a.keras": "another digest"}}')
+    toy.edit_cell("02_second", "trainings = sorted(", "artefacts.published('models/a.keras'); trainings = sorted(")
+    done = toy.call("execute")
+    assert done.returncode == 2 and "code cell" not in done.stdout
+    assert done.stderr == (
+        "models/a.keras is not the file that was made with its page: restore it from git, or run `make execute`.\n"
+    )
+    toy.path("models/a.keras").unlink()
+    assert toy.call("execute").stderr == "models/a.keras is missing: it comes with the project; restore it from git.\n"
 
 
-def test_a_reader_who_has_seen_enough_ends_it_quietly(toy):
+def test_a_model_that_a_run_makes_itself_is_not_looked_at_before(toy):
+    toy.path("models").mkdir()
+    toy.path("models/a.keras").write_bytes(b"weights")
+    toy.edit_page("01_first", lambda page: page["metadata"]["tutorial"]["writes"].update({"models/a.keras": "another"}))
+    toy.edit_cell("01_first", "print('value', value)", "artefacts.write('models/a.keras')")
+    toy.edit_cell("02_second", "trainings = sorted(", "artefacts.read('models/a.keras'); trainings = sorted(")
+    chapters = all_chapters(toy.project)
+    execute._require(chapters, Run(toy.project))
+    with pytest.raises(execute.publish.BadRequest, match="is not the file that was made with its page"):
+        execute._require(chapters[1:], Run(toy.project))
+
+
+# --- damage ---
+
+
+def test_a_reader_who_has_seen_enough_ends_it_quietly():
     """As `make check | head` does."""
     process = subprocess.Popen(
-        toy.command("check"), cwd=toy.folder, env=toy.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "runner", "--help"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait() == 128 + signal.SIGPIPE
-
-
-# --- damage ---
 
 
 def cut(toy, name):
@@ -453,18 +472,9 @@ DAMAGE = {
 def test_a_damaged_page_is_one_sentence(toy, kind, command):
     damage, sentence = DAMAGE[kind]
     damage(toy)
-    done = toy.run(command)
+    done = toy.call(command)
     assert done.returncode == 2 and sentence in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize("change", [
-    lambda stamp: stamp.pop("data"), lambda stamp: stamp.update(reads=None), lambda stamp: stamp.update(timing="long"),
-])  # fmt: skip
-def test_a_damaged_stamp_makes_a_page_stale(toy, change):
-    toy.edit_page("02_second", lambda page: change(page["metadata"]["tutorial"]))
-    done = toy.run("check")
-    assert done.returncode == 1 and "02_second: its stamp is damaged." in done.stdout and done.stderr == ""
 
 
 MISSING = {
@@ -476,9 +486,9 @@ MISSING = {
 @pytest.mark.parametrize("name", MISSING)
 def test_what_check_cannot_read_is_one_sentence(toy, name):
     MISSING[name](toy.path(name))
-    done = toy.run("check")
+    done = toy.call("check")
     assert done.returncode == 2 and done.stdout == ""
-    assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1 and "restore it from git" in done.stderr
+    assert done.stderr.count("\n") == 1 and "restore it from git" in done.stderr
 
 
 def test_what_else_lies_in_the_folders_is_no_obstacle(toy):
@@ -486,8 +496,8 @@ def test_what_else_lies_in_the_folders_is_no_obstacle(toy):
     for folder in ("results/runs", "notebooks"):
         toy.path(f"{folder}/.ipynb_checkpoints").mkdir()
     toy.edit_page("01_first", lambda page: page["cells"][3].update(source=""))
-    assert toy.run("check").returncode in (0, 1)
-    assert toy.run("check").stderr == ""
+    done = toy.call("check")
+    assert done.returncode in (0, 1) and done.stderr == ""
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"0", b"{"])
@@ -496,14 +506,6 @@ def test_a_publication_that_was_damaged_leaves_what_was_published(toy, content):
     toy.path("build/ready/notebooks").mkdir(parents=True)
     toy.path("build/ready/notebooks/01_first.ipynb").write_text("new")
     toy.path("build/ready/before.json").write_bytes(content)
-    done = toy.run("check")
+    done = toy.call("check")
     assert done.returncode == 0 and done.stderr == ""
     assert toy.published() == before and not toy.path("build/ready").exists()
-
-
-def test_refresh_makes_a_damaged_artefact_anew(toy):
-    before = toy.published()
-    toy.path("results/value.json").write_text("{")
-    assert "results/value.json is not the one it was made with" in toy.run("check").stdout
-    assert toy.run("refresh").returncode == 0
-    assert toy.published()["results/value.json"] == before["results/value.json"]

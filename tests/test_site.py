@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner import publish, results, site
+from runner import project, readme, site
 from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, Chapter, all_chapters, source
 
 CHAPTERS = all_chapters()
@@ -44,14 +44,14 @@ def test_every_marker_is_filled_in(prepared):
 
 def test_results_are_those_of_the_stamps(prepared):
     text = (prepared / "index.md").read_text(encoding="utf-8")
-    for page in results.published(CHAPTERS):
+    for page in readme.published(CHAPTERS):
         assert page.notebook["metadata"]["tutorial"]["headline"] in text
         assert site.lessons(page) in text and len(site.lessons(page)) > 50
 
 
 def test_page_keeps_its_code_and_outputs(prepared):
     for chapter in CHAPTERS:
-        shown = Chapter(prepared / "notebooks" / f"{chapter.name}.ipynb", prepared / "notebooks").code_cells
+        shown = Chapter(prepared / "notebooks" / f"{chapter.name}.ipynb").code_cells
         kept = [cell for cell in chapter.code_cells if "hide-input" not in cell["metadata"].get("tags", [])]
         assert [(source(a), a["outputs"]) for a in shown] == [(source(b), b["outputs"]) for b in kept]
 
@@ -100,7 +100,7 @@ def test_site_without_pages_says_what_to_do():
 
 
 def test_a_second_site_at_once_is_refused_in_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(publish, "BUILD", tmp_path)
-    monkeypatch.setattr(publish, "PATIENCE", 0)
-    with publish.alone("site.lock", ""), pytest.raises(BadRequest, match=r"^The site is being made .*\.$"):
+    monkeypatch.setattr(project.HERE, "build", tmp_path)
+    monkeypatch.setattr(project, "PATIENCE", 0)
+    with project.HERE.alone("site.lock", ""), pytest.raises(BadRequest, match=r"^The site is being made .*\.$"):
         site.build()

@@ -10,9 +10,9 @@ import pytest
 
 from cifar_helpers import provenance, runs
 from cifar_helpers.artefacts import read_json, write_json
-from cifar_helpers.clustering import clustering_scores
+from cifar_helpers.scoring import clustering_scores
 from cifar_helpers.data import load_cifar10
-from cifar_helpers.fast_recipe import FAST84, FAST94
+from cifar_helpers.fast.recipe import FAST84, FAST94
 from runner import determinism, study, training
 from runner.chapters import PROJECT, BadRequest
 from runner.training import BaselineTraining, FastTraining

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cifar_helpers import data
+from cifar_helpers import data, fetch
 
 IMAGES_PER_FILE = 20
 
@@ -55,7 +55,7 @@ class TinyCifar:
         labels = (np.arange(len(images)) % 10).astype(np.uint8)
         planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
         self.binary, self.python = {}, {}
-        for number, name in enumerate(data._PYTHON.digests):
+        for number, name in enumerate(fetch._PYTHON.digests):
             part = slice(number * IMAGES_PER_FILE, (number + 1) * IMAGES_PER_FILE)
             self.binary[f"{name}.bin"] = np.column_stack([labels[part], planes[part]]).tobytes()
             self.python[name] = pickled(
@@ -87,10 +87,11 @@ def trust(monkeypatch, **made):
         digests = {file: hashlib.new(official.algorithm, content).hexdigest() for file, content in files.items()}
         return replace(official, digests=digests, archive_sha256=hashlib.sha256(archive).hexdigest())
 
-    layouts = layout(data._BINARY, "binary"), layout(data._PYTHON, "python")
-    monkeypatch.setattr(data, "_BINARY", layouts[0])
-    monkeypatch.setattr(data, "_PYTHON", layouts[1])
-    monkeypatch.setattr(data, "_LAYOUTS", layouts)
+    monkeypatch.setattr(data, "CHECKSUM", data.checksum(TINY.expected))
+    layouts = layout(fetch._BINARY, "binary"), layout(fetch._PYTHON, "python")
+    monkeypatch.setattr(fetch, "_BINARY", layouts[0])
+    monkeypatch.setattr(fetch, "_PYTHON", layouts[1])
+    monkeypatch.setattr(fetch, "_LAYOUTS", layouts)
 
 
 def assert_tiny(images):

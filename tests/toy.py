@@ -1,5 +1,7 @@
 """A project in miniature, to test what runs the chapters: two chapters, one artefact, no TensorFlow."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -9,7 +11,11 @@ import sys
 import textwrap
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+from runner import commands
+from runner.ending import in_words
+from runner.project import HERE, Project
+
+PROJECT = HERE.root
 
 DATA_MODULE = '''
 import os
@@ -42,9 +48,19 @@ DATA = "cifar10"  # which images [cifar10 | stand-in]
 LIMIT = 0  # how many [0..50000]
 """
 
-STUDY = """
-from runner import publish, training
+NO_STUDY = """
+def outdated():
+    return {}
 
+
+def require_fresh(chapter):
+    pass
+"""
+
+STUDY = f"""
+from runner import publish, training
+from runner.project import HERE
+{NO_STUDY}
 
 class One(training.Training):
     def train(self):
@@ -55,12 +71,8 @@ def by_name(name):
     return One("one", 0, "fast")
 
 
-def outdated():
-    return {}
-
-
 def run(pattern):
-    with publish.only_one():
+    with publish.only_one(HERE):
         by_name("").make()
 """
 
@@ -114,25 +126,19 @@ class Toy:
 
     def __init__(self, folder):
         self.folder = Path(folder)
+        self.project = Project(self.folder)
 
     @classmethod
-    def build(cls, folder):
-        shutil.copytree(PROJECT / "runner", folder / "runner")
-        for name in ("environment.yml", "requirements.lock"):
-            shutil.copy(PROJECT / name, folder)
+    def miniature(cls, folder):
+        """One that the runner of this project runs, in this process: see ``call``."""
         helpers = folder / "cifar_helpers"
-        helpers.mkdir()
-        for name in ("__init__.py", "artefacts.py", "limits.py", "page.py", "picture.py", "provenance.py"):
-            shutil.copy(PROJECT / "cifar_helpers" / name, helpers)
-        (helpers / "data.py").write_text(DATA_MODULE)
+        for path in (helpers, folder / "results" / "runs", folder / "notebooks"):
+            path.mkdir(parents=True)
+        for name in ("requirements.lock", "cifar_helpers/__init__.py", "cifar_helpers/artefacts.py", "cifar_helpers/page.py"):
+            shutil.copy(PROJECT / name, folder / name)
         (helpers / "double.py").write_text(HELPER_MODULE)
         (helpers / "inner.py").write_text("NOTHING = 0  # added\n")
-        # The toy has no long trainings.
-        study = folder / "runner" / "study.py"
-        study.write_text("def outdated():\n    return {}\n")
-        (folder / "results" / "runs").mkdir(parents=True)
         (folder / "results" / "runs" / "long-seed0.json").write_text("{}\n")
-        (folder / "notebooks").mkdir()
         for name, cells in CHAPTERS.items():
             notebook = {"nbformat": 4, "nbformat_minor": 5, "cells": [], "metadata": {
                 "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -142,10 +148,19 @@ class Toy:
                 cell = {"cell_type": kind, "id": f"cell-{number}", "metadata": {"tags": tags}, "source": text}
                 notebook["cells"].append(cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}))
             (folder / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook))
-        (folder / "README.md").write_text(
-            "# Toy\n<!-- results: written by make execute -->\n<!-- end of results -->\n"
-        )
+        (folder / "README.md").write_text("# Toy\n<!-- results: written by make execute -->\n<!-- end of results -->\n")
         return cls(folder)
+
+    @classmethod
+    def build(cls, folder):
+        """One that has a runner of its own, for processes that are to be killed: see ``run``."""
+        toy = cls.miniature(folder)
+        shutil.copytree(PROJECT / "runner", folder / "runner", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("limits.py", "picture.py", "provenance.py"):
+            shutil.copy(PROJECT / "cifar_helpers" / name, folder / "cifar_helpers")
+        toy.path("cifar_helpers/data.py").write_text(DATA_MODULE)
+        toy.path("runner/study.py").write_text(NO_STUDY)  # it has no long trainings
+        return toy
 
     def copy(self, folder):
         shutil.copytree(self.folder, folder)
@@ -167,6 +182,20 @@ class Toy:
             self.command(*arguments), cwd=self.folder, env=self.environment(**extra),
             capture_output=True, text=True, timeout=120,
         )  # fmt: skip
+
+    def call(self, *arguments):
+        """Run a command in this process, and end it as ``python -m runner`` does; returns the same as ``run``."""
+        output, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            try:
+                status = commands.main(list(arguments), self.project)
+            except Exception as error:
+                sentence = str(error) if hasattr(error, "status") else in_words(error)
+                if not sentence:
+                    raise
+                print(sentence, file=errors)
+                status = getattr(error, "status", 1)
+        return subprocess.CompletedProcess(arguments, status, output.getvalue(), errors.getvalue())
 
     def path(self, name):
         return self.folder / name

@@ -96,20 +96,20 @@ from runner.ending import in_one_sentence
 with in_one_sentence({SENTENCE!r}):
     import sys
     from runner import publish
-    from runner.chapters import PROJECT
+    from runner.project import HERE
     names = ["notebooks/01_first.ipynb", "models/a.keras", "models/b.keras", "results/value.json", "results/runs/x.json"]
     first = int(sys.argv[1])
     for generation in range(first, first + 8):
-        with publish.only_one():
+        with publish.only_one(HERE):
             if generation == first:
-                print(*{{(PROJECT / name).read_text()[:6] for name in names}}, flush=True)
+                print(*{{(HERE.root / name).read_text()[:6] for name in names}}, flush=True)
             made = {{}}
             for name in names:
-                path = publish.BUILD / "made" / name
+                path = HERE.build / "made" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(f"{{generation:5}}\\n" * 50_000)
-                made[PROJECT / name] = path
-            publish.together(made)
+                made[HERE.root / name] = path
+            publish.together(HERE, made)
 """
 NAMES = ["notebooks/01_first.ipynb", "models/a.keras", "models/b.keras", "results/value.json", "results/runs/x.json"]
 
@@ -172,7 +172,7 @@ def test_a_run_that_was_killed_between_two_files_is_finished_by_check(publishing
 
 
 def test_what_was_edited_after_the_kill_is_not_overwritten(publishing, fault):
-    stopped = PUBLISHING.replace("    for generation", "    import os\n    publish.finish = lambda: publish.READY.exists() and os._exit(9)\n    for generation", 1)
+    stopped = PUBLISHING.replace("    for generation", "    import os\n    publish.finish = lambda project: project.ready.exists() and os._exit(9)\n    for generation", 1)
     with fault("kill, between two published files"):
         process = started([sys.executable, "-c", stopped, "7"], publishing.folder)
         process.communicate(timeout=MOMENT)
@@ -272,13 +272,15 @@ def test_a_second_run_is_refused_while_a_killed_runs_training_lives(tmp_path, fa
 # --- training ---
 
 TRAINING = """
-import functools, json, sys
+import json, sys
 import cifar_helpers.quiet
 import keras, numpy as np, tensorflow as tf
-from cifar_helpers import fast_run
-from cifar_helpers.augmentation import training_batches
+from cifar_helpers.baseline.batches import training_batches
+from cifar_helpers.baseline.training import EpochByEpoch
 from cifar_helpers.checkpoint import Checkpoint
-from cifar_helpers.fast_recipe import FAST84
+from cifar_helpers.fast.recipe import FAST84
+from cifar_helpers.fast.training import train
+from cifar_helpers.progress import show_epoch
 import dataclasses
 tf.config.experimental.enable_op_determinism()
 rng = np.random.default_rng(0)
@@ -290,17 +292,16 @@ model = keras.Sequential([
     keras.layers.Dropout(0.5), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax"),
 ])
 model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy", metrics=["accuracy"])
-checkpoint = Checkpoint("chain", "recipe")
-model = checkpoint.restore(model)
-done = len(checkpoint.epochs)
+kept = EpochByEpoch(model, Checkpoint("chain", "recipe"), show_epoch)
+done = len(kept.history)
 model.fit(
     training_batches(images, labels, 12, 20, 0, first_epoch=done), steps_per_epoch=5, epochs=12, initial_epoch=done,
-    callbacks=[checkpoint], verbose=0,
+    callbacks=[kept], verbose=0,
 )
 recipe = dataclasses.replace(FAST84, widths=(8, 8, 8), epochs=6, batch_size=25)
-fast = fast_run.train("fast", recipe, images, labels, 0, "float32", functools.partial(print, flush=True))
+fast = train(recipe, images, labels, 0, "float32", Checkpoint("fast", recipe), show_epoch)
 rows = [{key: value for key, value in row.items() if key != "seconds"} for row in fast.epochs]
-np.savez(sys.argv[1], *model.get_weights(), *fast.model.get_weights(), json.dumps([checkpoint.epochs, rows], sort_keys=True))
+np.savez(sys.argv[1], *model.get_weights(), *fast.model.get_weights(), json.dumps([kept.epochs, rows], sort_keys=True))
 """
 
 
@@ -338,11 +339,11 @@ def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault
 
 DOWNLOADING = """
 import dataclasses, sys
-from cifar_helpers import data
-digest, data.URL = sys.argv[1:]
-data._PYTHON = dataclasses.replace(data._PYTHON, archive_sha256=digest)
+from cifar_helpers import fetch
+digest, fetch.URL = sys.argv[1:]
+fetch._PYTHON = dataclasses.replace(fetch._PYTHON, archive_sha256=digest)
 print("ready", flush=True)
-print(data._download().stat().st_size, flush=True)
+print(fetch._download().stat().st_size, flush=True)
 """
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import struct
 import time
@@ -12,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cifar_helpers.picture import MOST_PIXELS, BadPicture, read_picture
-from runner import predict
+from cifar_helpers.opening import MOST_PIXELS, BadPicture
+from cifar_helpers.picture import read_picture
 
 FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"]
-EACH = 260  # mutated files of each format
+FULL = os.environ.get("TUTORIAL_FAULT_FULL") == "1"
+EACH = 260 if FULL else 80  # mutated files of each format
 SECONDS = 5  # of work for one file
 MEMORY = 2**30  # bytes above what the process had before
 
@@ -61,15 +61,17 @@ def mutated(content, rng):
 
 
 def read(path):
-    """Read a picture, or be refused in one sentence; in time either way."""
+    """Read a picture, or raise BadPicture with one sentence; in time either way."""
     started, worked = time.monotonic(), time.process_time()
     try:
         pixels = read_picture(path)[1]
         assert pixels.shape == (32, 32, 3) and pixels.dtype == np.uint8
     except BadPicture as reason:
         assert str(reason).endswith(".") and "\n" not in str(reason)
-    assert time.process_time() - worked < SECONDS
-    assert time.monotonic() - started < 60
+        raise
+    finally:
+        assert time.process_time() - worked < SECONDS
+        assert time.monotonic() - started < 60
 
 
 @contextlib.contextmanager
@@ -97,7 +99,7 @@ def test_mutated_pictures(fault, rng, tmp_path, capfd, kind):
     with little_memory():
         for number in range(EACH):
             path.write_bytes(mutated(files[number % len(files)], rng))
-            with fault("mutated picture"):
+            with fault("mutated picture"), contextlib.suppress(BadPicture):
                 read(path)
     assert capfd.readouterr() == ("", "")
 
@@ -126,7 +128,7 @@ GREATEST = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("ending", GREATEST)
+@pytest.mark.parametrize("ending", GREATEST if FULL else ["webp", "jpg"])
 def test_the_greatest_picture_that_is_read_needs_little_memory(fault, tmp_path, ending):
     mode, options = GREATEST[ending]
     side, path = int(MOST_PIXELS**0.5), tmp_path / f"picture.{ending}"
@@ -157,7 +159,7 @@ SLOW = {
 
 @pytest.mark.parametrize("name", SLOW)
 def test_a_picture_that_takes_too_long_is_refused(fault, monkeypatch, tmp_path, name):
-    monkeypatch.setattr("cifar_helpers.picture.SECONDS", 0.5)
+    monkeypatch.setattr("cifar_helpers.opening.SECONDS", 0.5)
     path = tmp_path / f"slow.{name}"
     path.write_bytes(SLOW[name]())
     started = time.process_time()
@@ -206,31 +208,20 @@ def test_a_huge_file_is_refused_before_it_is_read(fault, tmp_path, kind):
             read_picture(path)
 
 
-def test_bombs_and_strange_files_one_process_answers_for_all(fault, tmp_path, capsys):
-    """Everything at once, with a whole picture among it: that one is answered for, each other gets its sentence."""
-    strange = []
-    for name, content in BOMBS.items():
-        path = tmp_path / f"bomb.{name}"
+def test_bombs_and_strange_files_are_refused_each_in_its_sentence(fault, tmp_path):
+    paths = [tmp_path / f"bomb.{name}" for name in BOMBS]
+    for path, content in zip(paths, BOMBS.values(), strict=True):
         path.write_bytes(content)
-        strange.append(path)
     (tmp_path / "folder.png").mkdir()
     os.mkfifo(tmp_path / "pipe.png")
-    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
-    (tmp_path / "dangling.png").symlink_to(tmp_path / "nothing")
-    (tmp_path / "zero.png").symlink_to("/dev/zero")
-    (tmp_path / "random.png").symlink_to("/dev/urandom")
-    strange += [tmp_path / f"{name}.png" for name in ("pipe", "loop", "dangling", "zero", "random")]
+    links = {"loop.png": "loop.png", "dangling.png": "nothing", "zero.png": "/dev/zero", "random.png": "/dev/urandom"}
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
     not_utf8 = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.png")
     with open(not_utf8, "wb") as file:
         file.write(b"no picture")
-    Image.new("RGB", (40, 40), "red").save(tmp_path / "whole.png")
-    paths = [*map(str, strange), "/dev/zero", "/dev/stdin", not_utf8, "n" * 5000, str(tmp_path / "whole.png")]
-    started = time.monotonic()
-    with fault("hostile picture", len(paths) - 1), little_memory():
-        status = predict.main(["--json", *paths])
-        found = json.loads(capsys.readouterr().out)
-        assert status == 2 and time.monotonic() - started < 60
-        answers = [picture for picture in found["pictures"] if "answer" in picture]
-        errors = [picture["error"] for picture in found["pictures"] if "error" in picture]
-        assert [picture["picture"] for picture in answers] == [str(tmp_path / "whole.png")]
-        assert len(errors) == len(paths) - 1 and all(error.endswith(".") and "\n" not in error for error in errors)
+    paths += [tmp_path / name for name in ("folder.png", "pipe.png", *links)]
+    for path in [*paths, "/dev/zero", "/dev/stdin", not_utf8, "n" * 5000, "zero\0byte.png"]:
+        with fault("hostile picture"), little_memory():
+            with pytest.raises(BadPicture):
+                read(path)

@@ -11,7 +11,7 @@ import pytest
 from test_interruption import NAMES, PUBLISHING
 from toy import PROJECT, Toy, bare_project
 
-from cifar_helpers import data
+from cifar_helpers import data, fetch
 
 
 def mounted(folder, *options):
@@ -72,10 +72,10 @@ def test_a_limit_for_files_stops_publishing_before_any_file_is_replaced(tmp_path
 
 
 LARGE = {
-    "plain": "publish.BUILD.joinpath('new.keras').write_bytes(bytes(4_000_000))",
+    "plain": "HERE.build.joinpath('new.keras').write_bytes(bytes(4_000_000))",
     "hdf5": """
 import h5py, numpy
-with h5py.File(publish.BUILD / "new.h5", "w") as file:
+with h5py.File(HERE.build / "new.h5", "w") as file:
     file["weights"] = numpy.zeros(1_000_000)
 """,
 }
@@ -137,7 +137,7 @@ from runner.ending import in_one_sentence
 tempfile._candidate_tempdir_list = lambda: ["/proc/nowhere"]
 with in_one_sentence("Interrupted."):
     from runner.commands import main
-    sys.exit(main("predict", "docs/predictions.png"))
+    sys.exit(main(["predict", "docs/predictions.png"]))
 """
     with fault("no folder for temporary files"):
         environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
@@ -238,7 +238,7 @@ def test_data_is_looked_for_where_nobody_has_a_home(tmp_path, monkeypatch, fault
     monkeypatch.setattr(pwd, "getpwuid", nobody)
     monkeypatch.chdir(tmp_path)
     with fault("no home folder"):
-        assert data._keras_folders()[1].is_absolute()
+        assert fetch._keras_folders()[1].is_absolute()
         monkeypatch.setenv("CIFAR10_DIR", "~/images")
         with pytest.raises(data.DataUnavailable, match="CIFAR10_DIR"):
             data.load_cifar10()

@@ -14,6 +14,7 @@ import pytest
 from runner import stamp
 from runner.chapters import NOTEBOOKS, PROJECT, Chapter, tags
 from runner.execute import Run
+from runner.project import HERE
 
 NAME, TOKEN = "01_explore_data", "tests"
 PUBLISHED = "06_train_faster"  # with figures, streams and measured times
@@ -29,7 +30,7 @@ def folder(tmp_path_factory):
     """A folder with chapter 1 in its quick profile, on drawings, without outputs; a published page; a long epoch."""
     tmp_path = tmp_path_factory.mktemp("lab")
     chapter = Chapter(NOTEBOOKS / f"{NAME}.ipynb")
-    values = Run("quick", "stand-in").parameters(chapter)
+    values = Run(HERE, "quick", "stand-in").parameters(chapter)
     cells = []
     for cell in chapter.notebook["cells"]:
         cells.append({**cell, "outputs": [], "execution_count": None} if cell["cell_type"] == "code" else cell)
@@ -106,7 +107,7 @@ def test_a_page_saved_unchanged_is_as_fresh_as_before(browser, lab, folder):
     _wait_for(lambda: path.stat().st_mtime_ns > before, 60, folder / "log")
     page.close()
     published = Chapter(NOTEBOOKS / f"{PUBLISHED}.ipynb")
-    assert stamp.problems(Chapter(path, path.parent)) == stamp.problems(published)
+    assert stamp.problems(Chapter(path)) == stamp.problems(published)
 
 
 def test_the_seconds_of_an_epoch_pass_before_the_readers_eyes(browser, lab, folder):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cifar_helpers.baseline import build_baseline
-from cifar_helpers.fast_layers import FusedBatchNormalization, with_fast_layers
+from cifar_helpers.baseline.network import build_baseline
+from cifar_helpers.baseline.layers import FusedBatchNormalization, with_fast_layers
 
 RNG = np.random.default_rng(0)
 

@@ -8,22 +8,22 @@ import statistics
 import time
 
 from cifar_helpers.artefacts import write_json
-from runner.execute import machine
-from runner.publish import BUILD, only_one
+from runner.machine import machine
+from runner.publish import only_one
 
 ROUNDS = 4
 
 
-def run():
+def run(project):
     """Measure, print and write, unless a chapter or a study is training here.  Returns 0."""
-    with only_one():
-        return _measure()
+    with only_one(project):
+        return _measure(project)
 
 
-def _measure():
+def _measure(project):
     import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
     from cifar_helpers import cost
-    from cifar_helpers.fast_network import build_fast_network
+    from cifar_helpers.fast.network import build_fast_network
 
     dtype = cost.compute_type()
     print(f"This machine computes fastest in {dtype}. About five minutes.", flush=True)
@@ -41,8 +41,7 @@ def _measure():
         print(f"{'matrix product, ' + name:55} {speed / 1e9:8.0f} billion operations per second")
     share = found["share of the peak that training sustains"]
     print(f"{'share of it that training the fast network sustains':55} {share:8.0%}")
-    BUILD.mkdir(exist_ok=True)
-    write_json(BUILD / "bench.json", found)
+    write_json(project.build / "bench.json", found)
     print("build/bench.json is written.")
     return 0
 
@@ -75,9 +74,9 @@ def _baseline_ways(dtype, steps=40, batch_size=64):
     import keras
     import tensorflow as tf
 
-    from cifar_helpers.augmentation import training_batches
-    from cifar_helpers.baseline import build_baseline
-    from cifar_helpers.fast_layers import with_fast_layers
+    from cifar_helpers.baseline.batches import training_batches
+    from cifar_helpers.baseline.network import build_baseline
+    from cifar_helpers.baseline.layers import with_fast_layers
 
     images, labels = _images(steps * batch_size)
     # A data set that tunes itself would keep `fit` waiting at its end, for seconds.
@@ -103,9 +102,9 @@ def _fast_ways(dtype, batch_size=500):
 
     import keras
 
-    from cifar_helpers.fast_network import build_fast_network
-    from cifar_helpers.fast_recipe import FAST94
-    from cifar_helpers.fast_training import FastTraining
+    from cifar_helpers.fast.network import build_fast_network
+    from cifar_helpers.fast.recipe import FAST94
+    from cifar_helpers.fast.training import FastTraining
 
     images, labels = _images(2 * batch_size)
 

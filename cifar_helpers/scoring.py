@@ -1,8 +1,13 @@
-"""How well clusters, found without labels, agree with classes."""
+"""Scores: how many answers are right, and how well clusters, found without labels, agree with classes."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, confusion_matrix, normalized_mutual_info_score
+
+
+def top1(labels, logits):
+    """Share of ``logits``, shape (n, 10), whose largest belongs to the right label, shape (n, 1) or (n,)."""
+    return float(np.mean(logits.argmax(axis=1) == np.asarray(labels).reshape(-1)))
 
 
 def best_names(y_true, clusters, count=10):

@@ -1,7 +1,7 @@
 """Clusters, found without labels, that an image and its neighbours agree on.
 
 The loss is that of SCAN (Van Gansbeke and others, *SCAN: Learning to Classify Images without Labels*, 2020,
-arXiv:2005.12320).  Neighbours and points can come from ``patch_features``.
+arXiv:2005.12320).  Neighbours and points can come from ``patches``.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from keras import layers
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.neighbors import NearestNeighbors
 
-from cifar_helpers.fast_recipe import FAST84
+from cifar_helpers.fast.recipe import FAST84
 
 # For the fast network that then learns the clusters from the images themselves; epochs chosen on validation images.
 RECIPE = dataclasses.replace(FAST84, epochs=4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from cifar_helpers import patch_features as pf
+from cifar_helpers.unlabelled import patches as pf
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (30, 12, 14, 3), dtype=np.uint8)

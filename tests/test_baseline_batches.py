@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cifar_helpers import augmentation
+from cifar_helpers.baseline import batches as augmentation
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
 LABELS = np.arange(64, dtype=np.uint8)[:, None]

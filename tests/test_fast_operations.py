@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cifar_helpers import convolution
+from cifar_helpers.fast import operations
 
 
 def random(*shape, seed=0, dtype="float32"):
@@ -30,17 +30,17 @@ def test_convolution_and_its_gradients_are_tensorflows(size, dtype, tolerance):
     maps, kernel = random(6, size, size, 8, dtype=dtype), random(3, 3, 8, 4, seed=1)
     # In 32 bits: where a processor has no bfloat16, sums in it, TensorFlow's own too, are several per cent off.
     theirs = gradients(lambda x, k: tf.nn.conv2d(x, k, 1, "SAME"), tf.cast(maps, "float32"), kernel)
-    assert_close(gradients(convolution.conv3x3, maps, kernel), theirs, tolerance)
+    assert_close(gradients(operations.conv3x3, maps, kernel), theirs, tolerance)
 
 
 def test_the_kernels_gradient_adds_up_over_chunks(monkeypatch):
     maps, upstream = random(7, 5, 5, 3), random(7, 5, 5, 2, seed=1)
-    whole = convolution.kernel_gradient(maps, upstream)
+    whole = operations.kernel_gradient(maps, upstream)
     monkeypatch.setattr(convolution, "CHUNK", 3)
-    assert_close([convolution.kernel_gradient(maps, upstream)], [whole], 1e-5)
+    assert_close([operations.kernel_gradient(maps, upstream)], [whole], 1e-5)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.02)])
 def test_silu_and_its_gradient_are_tensorflows(dtype, tolerance):
     maps = random(100, 7, dtype=dtype)
-    assert_close(gradients(convolution.silu, maps), gradients(tf.nn.silu, maps), tolerance)
+    assert_close(gradients(operations.silu, maps), gradients(tf.nn.silu, maps), tolerance)

@@ -4,8 +4,8 @@
 network and the baseline for two epochs on a few images and rescores the shipped network with fixed weights.
 """
 
-import dataclasses
 import hashlib
+import importlib.metadata
 import json
 import math
 import sys
@@ -13,15 +13,15 @@ import time
 
 import numpy as np
 
-from cifar_helpers import provenance
 from cifar_helpers.artefacts import read, write_json
-from cifar_helpers.fast_recipe import FAST84
+from cifar_helpers.data import CHECKSUM
+from cifar_helpers.fast.recipe import FAST84
 from runner import publish
-from runner.chapters import PROJECT, BadRequest, read_whole
-from runner.ending import without_traceback
-from runner.execute import machine
-from runner.publish import BUILD
-from runner.training import CHANGED, MISSING, ends_well
+from runner.chapters import read_whole
+from runner.digests import Code, edited, file_digest
+from runner.ending import BadRequest, without_traceback
+from runner.machine import machine
+from runner.studies.study import MISSING, ends_well, in_words
 
 EPOCHS = FAST84.epochs
 IMAGES = 5000  # to train on, and as many to score
@@ -42,34 +42,57 @@ WAYS = {
 }
 
 
+NETWORK = "models/fast94.keras"  # whose answers are compared
+SETTINGS = {"epochs": EPOCHS, "images": IMAGES, "ways": WAYS}
+
+
 class DeterminismStudy:
     """All the ways, as one study."""
 
-    name, path = "determinism", PROJECT / "results" / "determinism.json"
+    name = "determinism"
 
-    def problem(self):
-        """What is wrong with the committed result; "" if nothing is."""
-        if not self.path.exists():
+    def path(self, project):
+        """Where its record is."""
+        return project.results / "determinism.json"
+
+    def problem(self, project, code):
+        """What is wrong with the record, a phrase; "" if nothing is."""
+        if not self.path(project).exists():
             return MISSING
-        found = read_whole(self.path)
-        return "" if isinstance(found, dict) and found.get("code") == _code() else CHANGED
+        record = read_whole(self.path(project))
+        try:
+            found = edited(record["code"], self.reached(code))
+            if record["settings"] != SETTINGS or record["data"] != CHECKSUM:
+                return "its settings have changed since"
+            if record["reads"] != {NETWORK: file_digest(project.root / NETWORK)}:
+                return f"{NETWORK} has changed since"
+        except (AttributeError, KeyError, TypeError):
+            return "it is damaged"
+        return in_words(found)
 
-    def make(self):
-        """Measure every way in a process of its own, compare, and write the result."""
-        publish.require_places([self.path])
-        code, folder = _code(), BUILD / "determinism"
+    def reached(self, code):
+        """{definition: digest} of what the measurement reaches."""
+        return code.reached([(__spec__.name, "measure")])
+
+    def make(self, project):
+        """Measure every way in a process of its own, compare, and write the record."""
+        publish.require_places(project, [self.path(project)])
+        code, folder = self.reached(Code(project.root)), project.build / "determinism"
         folder.mkdir(parents=True, exist_ok=True)
         rows, results = [], {}
         for number, (name, way) in enumerate(WAYS.items()):
             print(f"{name}", flush=True)
-            found = _in_new_process(way, folder / f"{number}.npz")
+            found = _in_new_process(project, way, folder / f"{number}.npz")
             row = {key: found[key].item() for key in ("fast", "baseline", "fast_seconds", "baseline_seconds")}
             results[name] = found
             against = way["type"] if name != way["type"] else "float32"
             rows.append({"name": name, "against": against, **row, **compared(found, results[against])})
-        record = {"epochs": EPOCHS, "images": IMAGES, "code": code}
-        write_json(folder / "new.json", {**record, "ways": rows, "hardware": machine()})
-        publish.together({self.path: folder / "new.json"})
+        record = {
+            "settings": SETTINGS, "code": code, "data": CHECKSUM, "reads": {NETWORK: file_digest(project.root / NETWORK)},
+            "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
+        }  # fmt: skip
+        write_json(folder / "new.json", {**record, "results": rows, "hardware": machine()})
+        publish.together(project, {self.path(project): folder / "new.json"})
 
 
 def compared(found, first):
@@ -85,28 +108,22 @@ def compared(found, first):
     }
 
 
-def _code():
-    baseline = provenance.module_digests(*provenance.MODULES["baseline"])
-    fast = provenance.run_digest({"network": "fast", "recipe": dataclasses.asdict(FAST84)})
-    return provenance.digest([fast, baseline, WAYS, IMAGES])
-
-
-def _in_new_process(way, path):
+def _in_new_process(project, way, path):
     variables = {name: value for name, value in way.items() if name.isupper()}
-    if not ends_well("runner.determinism", json.dumps(way), str(path), **variables):
+    if not ends_well(project, __spec__.name, json.dumps(way), str(path), **variables):
         raise BadRequest("The measurement stopped before its end; call `make study` again.")
     with np.load(path) as found:
         return dict(found)
 
 
-def _measure(way, path):
+def measure(way, path):
     """Train, score and write to ``path`` in this process."""
     import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
     import keras
     import tensorflow as tf
 
     from cifar_helpers.data import load_cifar10, split_validation
-    from cifar_helpers.fast_run import fast_logits
+    from cifar_helpers.fast.training import fast_logits
 
     if way.get("deterministic", True):
         tf.config.experimental.enable_op_determinism()
@@ -117,12 +134,12 @@ def _measure(way, path):
         found |= {name: (answers == scored[1][:, 0]).mean(), f"{name}_seconds": round(seconds, 2)}
     weights = [array.tobytes() for network, _ in networks.values() for array in network.get_weights()]
     found["weights"] = hashlib.sha256(b"".join(weights)).hexdigest()
-    fixed = keras.models.load_model(read("models/fast94.keras"))
+    fixed = keras.models.load_model(read(NETWORK))
     np.savez(path, **found, logits=fast_logits(fixed, scored[0], way["type"])[0])
 
 
 def _fast(dtype, images, labels):
-    from cifar_helpers.fast_training import FastTraining
+    from cifar_helpers.fast.training import FastTraining
 
     training = FastTraining(FAST84, images, labels, 0, dtype)
     for _ in range(EPOCHS):  # the first also builds the graph: the last is timed
@@ -134,9 +151,9 @@ def _baseline(dtype, images, labels):
     import keras
     import tensorflow as tf
 
-    from cifar_helpers.augmentation import training_batches
-    from cifar_helpers.baseline import build_baseline
-    from cifar_helpers.fast_layers import with_fast_layers
+    from cifar_helpers.baseline.batches import training_batches
+    from cifar_helpers.baseline.network import build_baseline
+    from cifar_helpers.baseline.layers import with_fast_layers
 
     keras.utils.set_random_seed(0)
     model = with_fast_layers(build_baseline(), dtype)
@@ -153,4 +170,4 @@ def _baseline(dtype, images, labels):
 
 if __name__ == "__main__":
     with without_traceback():
-        _measure(json.loads(sys.argv[1]), sys.argv[2])
+        measure(json.loads(sys.argv[1]), sys.argv[2])

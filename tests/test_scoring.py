@@ -1,11 +1,16 @@
-"""Scores of clusters against classes."""
+"""Scores: shares of right answers, and clusters against classes."""
 
 import numpy as np
 import pytest
 
-from cifar_helpers.clustering import best_names, clustering_scores
+from cifar_helpers.scoring import best_names, clustering_scores, top1
 
 LABELS = np.repeat(np.arange(10), 50).reshape(-1, 1)  # the shape of Keras's labels
+
+
+def test_right_answers_are_counted():
+    logits = np.eye(10)[[3, 1, 2, 2]]
+    assert top1(np.array([[3], [1], [2], [5]]), logits) == 0.75
 
 
 def test_renamed_classes_score_full_marks():

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import adjusted_rand_score
 
-from cifar_helpers.neighbours import NeighbourClusters, agreement_loss, nearest
+from cifar_helpers.unlabelled.neighbours import NeighbourClusters, agreement_loss, nearest
 
 
 def test_nearest_leaves_out_the_point_itself_and_sorts_by_distance():

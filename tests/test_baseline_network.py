@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_helpers.baseline import build_baseline
+from cifar_helpers.baseline.network import build_baseline
 
 
 @pytest.fixture(scope="module")

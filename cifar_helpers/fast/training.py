@@ -9,6 +9,7 @@ The recipes follow the Muon variant of airbench94 (Keller Jordan, arXiv:2404.004
 github.com/KellerJordan/cifar10-airbench); batch size and epochs were chosen for CPUs.
 """
 
+import contextlib
 import time
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
@@ -16,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from cifar_helpers.convolution import conv3x3, silu
-from cifar_helpers.fast_network import build_fast_network, set_first_weights
+from cifar_helpers.fast.network import build_fast_network, set_first_weights, six_views
+from cifar_helpers.fast.operations import conv3x3, silu
 
 SGD_MOMENTUM, MUON_MOMENTUM = 0.85, 0.6
 SGD_RATE = 1.5  # of the kernels, where Muon is switched off
@@ -241,3 +242,45 @@ def _sgd_update(variable, gradient, momentum, rate, share, decay):
     gradient += decay / rate * variable.value
     momentum.assign(SGD_MOMENTUM * momentum + gradient)
     variable.assign(variable.value - rate * share * (gradient + SGD_MOMENTUM * momentum))
+
+
+# ---- Whole trainings, and what they end with ------------------------------------------------------
+
+
+def train(
+    recipe, images, labels, seed, dtype, checkpoint=None, show=None, progress=contextlib.nullcontext
+):
+    """Train the fast network, or go on with a training that was interrupted; return the finished ``FastTraining``.
+
+    images, labels, dtype: see there.  checkpoint: a ``Checkpoint``, or None to keep nothing; it is saved after each
+    epoch, and the caller calls its ``finish`` when the result is safe.  show: called with each epoch's row, its number
+    and how many there are, also for epochs that were restored.  progress: a context for each epoch, made with its name.
+    """
+    training = FastTraining(recipe, images, labels, seed, dtype)
+    variables = [*training.model.variables, *training.momenta]
+    if checkpoint:
+        training.epochs = checkpoint.restore(variables)
+    for number in range(1, recipe.epochs + 1):
+        if number > len(training.epochs):
+            with progress(f"epoch {number} of {recipe.epochs}"):
+                training.run_epoch()
+            if checkpoint:
+                checkpoint.save(variables, training.epochs)
+        if show:
+            show(training.epochs[number - 1], number, recipe.epochs)
+    return training
+
+
+def fast_logits(model, images, dtype, batch_size=1000):
+    """Return the logits of ``images`` twice, as NumPy arrays of shape (n, 10), float32.
+
+    First as they are, then averaged over six views of each image (``six_views``).
+    """
+    compute = tf.function(lambda pixels: forward(model, pixels, dtype)[0], reduce_retracing=True)
+    plain, averaged = [], []
+    for first in range(0, len(images), batch_size):
+        views = six_views(images[first : first + batch_size])
+        logits = [compute(tf.constant(view)).numpy() for _, view in views]
+        plain.append(logits[0])
+        averaged.append(sum(weight * part for (weight, _), part in zip(views, logits, strict=True)))
+    return np.concatenate(plain), np.concatenate(averaged)

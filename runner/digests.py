@@ -1,0 +1,464 @@
+"""Digests: of values, of files, and of code, definition by definition.
+
+``Code(root).reached(roots)`` follows the names that a piece of code uses to the definitions behind them, wherever in
+the project these stand.  A definition is a top-level statement: a function, a class or a constant, the last with
+every statement that assigns to it or changes it.  Its digest is that of its syntax tree, without docstrings, comments
+and annotations, and with every imported name replaced by what it stands for.  So moving a definition, or importing it
+under another name, changes no digest; using another definition under the same name does.
+
+Nothing here imports what it reads.
+"""
+
+import ast
+import hashlib
+import json
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+from runner.chapters import read_whole
+from runner.ending import BadRequest
+
+PACKAGES = ("cifar_helpers", "runner")
+# Modules whose results prove themselves: the images by their checksum, the decoding of pictures by its tests.
+PROVEN = ("cifar_helpers.fetch", "cifar_helpers.opening")
+ON_IMPORT = "(on import)"  # the name of what a module does when it is imported
+# What can reach names that do not stand there.
+DYNAMIC = {"globals", "locals", "vars", "eval", "exec", "sys.modules"}
+IMPORTERS = {"importlib.import_module", "__import__", "runpy.run_module", "importlib.reload"}
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+IMPORTS = (ast.Import, ast.ImportFrom)
+
+
+def digest(value):
+    """SHA-256 of a JSON-able value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path):
+    """SHA-256 of a file; of a JSON file, without its "timing" field; of a folder, {name: digest of the file}."""
+    path = Path(path)
+    if path.is_dir():
+        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.iterdir() if file.is_file()}
+    if path.suffix == ".json":
+        value = read_whole(path)
+        if isinstance(value, dict):
+            value.pop("timing", None)
+        return digest(value)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def edited(before, now):
+    """The names of the definitions that differ between two answers of ``Code.reached``, sorted.
+
+    A definition that has moved is the same.  Where some differ in themselves, those that only use them are left out.
+    """
+
+    def missing(from_these, in_those, kept):
+        known = Counter((_bare(name), kept(value)) for name, value in in_those.items())
+        return {name for name, value in from_these.items() if not known[_bare(name), kept(value)]}
+
+    def both_ways(kept):
+        return missing(before, now, kept) | missing(now, before, kept)
+
+    if Counter((_bare(n), v) for n, v in before.items()) == Counter((_bare(n), v) for n, v in now.items()):
+        return []
+    return sorted(both_ways(lambda value: value.partition("-")[0]) or both_ways(str) or before.keys() ^ now.keys())
+
+
+def _bare(name):
+    return name.rpartition(".")[2] if ON_IMPORT not in name else ON_IMPORT
+
+
+class Module:
+    """One Python file: what its names stand for.
+
+    ``definitions``: {name: its statements}.  ``imports``: {name: the dotted name of what it stands for}.
+    ``actions``: the statements that do something when the module is imported.  ``stars``: modules whose names it takes.
+    """
+
+    def __init__(self, name, tree, is_package=False):
+        self.name, self.tree = name, tree
+        self.package = name if is_package else name.rpartition(".")[0]
+        self.definitions, self.imports, self.stars, self.actions, self.imported = {}, {}, set(), [], set()
+        for statement in tree.body:
+            for node in _within_scope(statement):
+                if isinstance(node, IMPORTS):
+                    self._import(node)
+        for statement in tree.body:
+            self._define(statement)
+
+    def _import(self, node):
+        aliases, stars, modules = imported(node, self.package)
+        self.imports |= aliases
+        self.stars |= stars
+        self.imported |= modules
+
+    def _define(self, statement):
+        names = _bound(statement) - self.imports.keys()
+        for name in names:
+            self.definitions.setdefault(name, []).append(statement)
+        if isinstance(statement, (*IMPORTS, ast.Pass)) or _is_text(statement):
+            return
+        if isinstance(statement, DEFINITIONS):
+            # A decorator of the project's own may do anything with what it decorates, such as entering it in a list.
+            decorators = {_root(d.func if isinstance(d, ast.Call) else d) for d in statement.decorator_list}
+            ours = self.definitions.keys() | {n for n, dotted in self.imports.items() if dotted.startswith(PACKAGES)}
+            if decorators & ours:
+                self.actions.append(statement)
+            return
+        if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr | ast.Delete):
+            changed = {_root(part) for part in _changed(statement)}
+            if changed <= self.definitions.keys() | names and (changed | names) - {"_"}:
+                for name in changed - names:
+                    self.definitions[name].append(statement)
+                return
+        if not _is_main(statement):
+            self.actions.append(statement)
+
+
+class Code:
+    """The Python files of the project in the folder ``root``."""
+
+    def __init__(self, root):
+        self.root = Path(root)
+        self.module = cache(self._module)
+        self._shape = cache(self._unit)
+
+    def _module(self, name):
+        """The Module of that dotted name; None if it is none of the project's."""
+        if name.partition(".")[0] not in PACKAGES or name in PROVEN:
+            return None
+        path = self.root.joinpath(*name.split("."))
+        is_package = (path / "__init__.py").exists()
+        file = path / "__init__.py" if is_package else path.with_suffix(".py")
+        if not file.exists():
+            return None
+        try:
+            return Module(name, ast.parse(file.read_text(encoding="utf-8")), is_package)
+        except SyntaxError as error:
+            where = file.relative_to(self.root)
+            raise BadRequest(f"{where} is not Python ({error.msg}, line {error.lineno}).") from None
+
+    def all_modules(self, package):
+        files = sorted((self.root / package).rglob("*.py"))
+        names = [".".join(file.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__") for file in files]
+        return [name for name in names if self.module(name)]
+
+    def of_function(self, function):
+        """What a function of the project reaches: {definition: digest}."""
+        return self.reached([(function.__module__, function.__qualname__)])
+
+    def of_page(self, tree):
+        """What the code of a page reaches: {definition: digest}, the page's own code under "page"."""
+        page = Module("page", tree)
+        shape = _Shape(self, page)
+        found = {"page": _two_digests([shape(statement) for statement in tree.body if not isinstance(statement, IMPORTS)], shape, self)}
+        return found | self.reached(shape.uses, shape.modules | page.imported | page.stars, whole=shape.whole | page.stars)
+
+    def reached(self, uses, modules=(), whole=()):
+        """{definition: digest} of what is reached from ``uses``, pairs of a module and a name.
+
+        modules: names of modules that are imported besides; whole: of those that are taken whole.
+        """
+        found, seen, waiting = {}, set(), [*uses]
+        imported, taken = [*modules], [*whole]
+        while waiting or imported or taken:
+            if taken:
+                name = taken.pop()
+                imported.append(name)
+                if (name, "*") not in seen and self.module(name):
+                    seen.add((name, "*"))
+                    waiting += [(name, definition) for definition in self.module(name).definitions]
+                continue
+            if imported:
+                unit = imported.pop(), ON_IMPORT
+                module = self.module(unit[0])
+                if module is None or unit in seen:
+                    continue
+                parents = unit[0].split(".")
+                imported += [".".join(parents[:depth]) for depth in range(1, len(parents))] + sorted(module.imported)
+                taken += sorted(module.stars)
+            else:
+                unit = waiting.pop()
+                if unit in seen:
+                    continue
+                imported.append(unit[0])
+            seen.add(unit)
+            shape, own = self._shape(*unit)
+            if own or unit[1] != ON_IMPORT:
+                found[_called(*unit)] = _two_digests(own, shape, self)
+            waiting += shape.uses
+            imported += sorted(shape.modules)
+            taken += sorted(shape.whole)
+        return dict(sorted(found.items()))
+
+    def _unit(self, module_name, name):
+        """The shape of one definition, or of what a module does on import, and the names it uses."""
+        module = self.module(module_name)
+        shape = _Shape(self, module)
+        statements = module.actions if name == ON_IMPORT else module.definitions[name]
+        return shape, [shape(statement) for statement in statements]
+
+    def own_digest(self, module_name, name):
+        """Digest of a definition, apart from what it uses."""
+        return digest(self._shape(module_name, name)[1])
+
+    def find(self, dotted):
+        """What a dotted name stands for: ("module", its name), ("definition", (module, name)) or ("external", the name).
+
+        A definition is followed through modules that only import it.
+        """
+        if dotted in PROVEN:
+            return "external", dotted
+        if self.module(dotted):
+            return "module", dotted
+        module_name, _, name = dotted.rpartition(".")
+        module = self.module(module_name) if module_name else None
+        if module is None:
+            return "external", dotted
+        if name in module.definitions:
+            return "definition", (module_name, name)
+        if name in module.imports:
+            return self.find(module.imports[name])
+        for star in sorted(module.stars):
+            if (found := self.find(f"{star}.{name}"))[0] != "external":
+                return found
+        return "external", dotted
+
+
+def _called(module, name):
+    short = module.removeprefix("cifar_helpers.")
+    return f"{short} {ON_IMPORT}" if name == ON_IMPORT else f"{short}.{name}"
+
+
+def _two_digests(own, shape, code):
+    """Digest of a definition itself and, after a hyphen, of those that it uses directly."""
+    links = digest([code.own_digest(*use) for use in shape.uses])
+    return f"{digest(own)[:24]}-{links[:12]}"
+
+
+def imported(node, package):
+    """What an import statement does: ({alias: dotted name}, modules taken by a star, modules that it imports)."""
+    if isinstance(node, ast.Import):
+        aliases = {a.asname: a.name for a in node.names if a.asname}
+        aliases |= {a.name.partition(".")[0]: a.name.partition(".")[0] for a in node.names if not a.asname}
+        return aliases, set(), {alias.name for alias in node.names}
+    base = node.module or ""
+    if node.level:
+        above = package.split(".")[: len(package.split(".")) - node.level + 1]
+        base = ".".join([*above, *([base] if base else [])])
+    aliases = {a.asname or a.name: f"{base}.{a.name}" for a in node.names if a.name != "*"}
+    # Each may be a module or a name in one; what is no module is found to be none.
+    modules = {base, *aliases.values()}
+    return aliases, {base} if any(a.name == "*" for a in node.names) else set(), modules
+
+
+# ---- Names in statements ----
+
+
+def _within_scope(node):
+    """``node`` and what is in it, without the insides of functions and classes, and of comprehensions but for ``:=``."""
+    yield node
+    if isinstance(node, COMPREHENSIONS):
+        yield from (inner.target for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
+    elif not isinstance(node, (*DEFINITIONS, ast.Lambda)):
+        for child in ast.iter_child_nodes(node):
+            yield from _within_scope(child)
+
+
+def _bound(*nodes):
+    """The names that statements bind in their own scope, except by importing them."""
+    names = set()
+    for node in (inner for node in nodes for inner in _within_scope(node)):
+        if isinstance(node, DEFINITIONS):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            names.add(node.name)
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            names.add(node.rest)
+    return names
+
+
+def _changed(statement):
+    """The expressions whose values a simple statement changes in place, or on which it calls a method."""
+    if isinstance(statement, ast.Expr):
+        call = statement.value
+        return [call.func] if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else [statement.value]
+    targets = statement.targets if isinstance(statement, ast.Assign | ast.Delete) else [statement.target]
+    return [target for target in targets if isinstance(target, ast.Attribute | ast.Subscript | ast.Name)]
+
+
+def _root(node):
+    """The name that an attribute or an item belongs to; "" for what has none."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_text(statement):
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_main(statement):
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'"
+
+
+# ---- The shape of a definition ----
+
+
+class _Shape:
+    """Makes nested lists of syntax trees, the same on every supported Python, and collects the names they use.
+
+    ``uses``: the definitions used, pairs of a module and a name, in order.  ``modules``: names of modules that it
+    imports.  ``whole``: of those whose every definition it may use.
+    """
+
+    def __init__(self, code, module):
+        self.code, self.module = code, module
+        self.uses, self.modules, self.whole = [], set(), set()
+
+    def __call__(self, node, scopes=()):
+        if isinstance(node, list):
+            return [self(item, scopes) for item in node if not (isinstance(item, IMPORTS) or _is_text(item) or isinstance(item, ast.Pass))]
+        if not isinstance(node, ast.AST):
+            return repr(node)
+        if isinstance(node, IMPORTS):
+            return "import"
+        if isinstance(node, ast.Name | ast.Attribute) and (found := self._name(node, scopes)) is not None:
+            return found
+        if isinstance(node, ast.Call):
+            self._look_for_imports(node, scopes)
+        return getattr(self, f"_{type(node).__name__}", self._plain)(node, scopes)
+
+    def _plain(self, node, scopes, without=(), **inner):
+        """The fields of a node; inner: the scopes for some of them, if others than for the rest."""
+        kept = [
+            [name, self(value, inner.get(name, scopes))]
+            for name, value in sorted(ast.iter_fields(node))
+            if value not in (None, []) and name not in ("kind", "type_comment", "type_params", "ctx", *without)
+        ]
+        return [type(node).__name__, *kept]
+
+    # -- scopes: each maps the names that it binds to what they stand for if imported, otherwise None --
+
+    def _scope(self, *nodes):
+        names = dict.fromkeys(_bound(*nodes))
+        for node in (inner for node in nodes for inner in _within_scope(node)):
+            if isinstance(node, IMPORTS):
+                aliases, stars, modules = imported(node, self.module.package)
+                names |= aliases
+                self.modules |= modules
+                self.whole |= stars
+        for node in (inner for node in nodes for inner in _within_scope(node)):
+            if isinstance(node, ast.Global):
+                names = {name: value for name, value in names.items() if name not in node.names}
+        return names
+
+    def _FunctionDef(self, node, scopes):
+        outside = tuple(scope for scope in scopes if "class" not in scope.get("", ""))
+        arguments = dict.fromkeys(argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg))
+        body = node.body if isinstance(node.body, list) else [node.body]
+        inside = (*outside, {**arguments, **self._scope(*body)})
+        return self._plain(node, scopes, without=("returns",), body=inside)
+
+    _AsyncFunctionDef = _Lambda = _FunctionDef
+
+    def _ClassDef(self, node, scopes):
+        return self._plain(node, scopes, body=(*scopes, {**self._scope(*node.body), "": "class"}))
+
+    def _arg(self, node, scopes):
+        return ["arg", node.arg]
+
+    def _AnnAssign(self, node, scopes):
+        found = self._plain(node, scopes, without=("annotation", "simple"))
+        # What these say about a field of a dataclass is more than its type.
+        kept = [word for word in ("ClassVar", "InitVar", "KW_ONLY") if word in ast.unparse(node.annotation)]
+        return ["Assign" if node.value else "Field", *found[1:], *kept]
+
+    def _comprehension_scopes(self, node, scopes):
+        first, *rest = node.generators
+        inside = (*scopes, dict.fromkeys(_bound(*(part.target for part in node.generators))))
+        generators = [["first", self(first.iter, scopes)], self._plain(first, inside, without=("iter",))]
+        generators += [self(part, inside) for part in rest]
+        return [*self._plain(node, inside, without=("generators",)), generators]
+
+    _ListComp = _SetComp = _DictComp = _GeneratorExp = _comprehension_scopes
+
+    # -- names --
+
+    def _name(self, node, scopes):
+        """What stands for a name, or for an attribute of an imported name; None where there is nothing to replace."""
+        parts, root = [], node
+        while isinstance(root, ast.Attribute):
+            parts.append(root.attr)
+            root = root.value
+        if not isinstance(root, ast.Name):
+            return None
+        dotted = self._dotted(root.id, scopes)
+        if dotted is None:
+            if isinstance(node, ast.Name) and node.id in DYNAMIC and not self._is_local(node.id, scopes):
+                self.whole.add(self.module.name)
+            return None
+        if dotted == (self.module.name, root.id):
+            kind, found, rest = "definition", dotted, parts[::-1]
+        else:
+            kind, found, rest = self._follow(dotted, parts[::-1])
+        if kind == "external":
+            if found in DYNAMIC:
+                self.whole.add(self.module.name)
+            return ["external", found]
+        if kind == "module":
+            # Passed as a value, or written to: anything in it may be used, or be something else from now on.
+            self.whole.add(found)
+            return ["module", found.rpartition(".")[2]]
+        if not isinstance(node.ctx, ast.Load) and found[0] != self.module.name:
+            self.whole.add(found[0])
+        if self.module.name != "page" or found[0] != "page":
+            self.uses.append(found)
+        return ["use", found[1], *rest]
+
+    def _follow(self, dotted, parts):
+        """Follow attributes from an imported name to a definition: its kind, the name, the attributes left over."""
+        kind, found = self.code.find(dotted)
+        while kind == "module" and parts:
+            kind, found = self.code.find(f"{found}.{parts[0]}")
+            parts = parts[1:]
+        if kind == "external":
+            return kind, ".".join([found, *parts]), []
+        return kind, found, parts
+
+    def _is_local(self, name, scopes):
+        return any(name in scope for scope in scopes)
+
+    def _dotted(self, name, scopes):
+        """What a name stands for: the dotted name of what was imported, a definition of this module, or None."""
+        for scope in reversed(scopes):
+            if name in scope:
+                return scope[name]
+        if name in self.module.imports:
+            return self.module.imports[name]
+        if name in self.module.definitions and self.module.name != "page":
+            return self.module.name, name
+        for star in sorted(self.module.stars):
+            if self.code.find(f"{star}.{name}")[0] != "external":
+                return f"{star}.{name}"
+        return None
+
+    def _look_for_imports(self, node, scopes):
+        """A module imported by a name in a string is taken whole; by one that is computed, the whole project."""
+        function = node.func
+        name = ast.unparse(function)
+        root = _root(function)
+        dotted = self._dotted(root, scopes) if root else None
+        if isinstance(dotted, str):
+            name = ".".join([dotted, *name.split(".")[1:]])
+        if name in IMPORTERS:
+            named = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+            wanted = [str(named)] if named else self.code.all_modules(PACKAGES[0])
+            self.whole |= set(wanted)
+

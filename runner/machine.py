@@ -1,0 +1,33 @@
+"""What a page or a record was made on, and how much of it that took."""
+
+import contextlib
+import functools
+import os
+import platform
+import resource
+import sys
+from pathlib import Path
+
+
+def machine():
+    """CPU model, number of cores that this process may use, and Python."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    # Not every system can say which cores a process may use.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cpu": model, "cores": cores, "python": platform.python_version()}
+
+
+def peak_memory():
+    """The most memory that a process started by this one has used so far, in GB."""
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e9, 1)
+
+
+@functools.cache
+def environment_size():
+    """What the environment takes on the disk, in GB."""
+    files = (Path(folder, name) for folder, _, names in os.walk(sys.prefix) for name in names)
+    return round(sum(path.lstat().st_size for path in files) / 1e9, 1)

@@ -1,0 +1,74 @@
+"""Where everything of a project is, what its computations see, and the locks that keep commands apart.
+
+Functions are handed a ``Project``; ``HERE`` is the one that this code belongs to.  Only ``runner/environment.py``, which
+runs before anything is installed, and the helpers, which chapters import, know by themselves where they are.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from runner.ending import BadRequest, for_children
+
+PATIENCE = 3  # seconds: a killed run's kernel may be there a moment longer
+
+
+class Project:
+    """The project in the folder ``root``: paths, environment of what it computes, and locks."""
+
+    def __init__(self, root):
+        self.root = Path(root)
+        self.notebooks, self.readme = self.root / "notebooks", self.root / "README.md"
+        self.results, self.models = self.root / "results", self.root / "models"
+        self.runs = self.results / "runs"  # a record for each training of `make study`
+        self.build = self.root / "build"  # whatever is no part of the project
+        self.checkpoints, self.scratch = self.build / "checkpoints", self.build / "scratch"
+        self.ready = self.build / "ready"  # what is being published
+        self._held = []  # the descriptor of the lock
+
+    def environment(self, **own):
+        """The variables of a process that computes for this project: those of the person, but no settings; and ``own``.
+
+        Settings come from the command line alone: see ``runner/commands.py``.
+        """
+        persons = {name: value for name, value in os.environ.items() if not name.startswith("TUTORIAL_")}
+        return {**persons, "PYTHONPATH": str(self.root), "PYTHONHASHSEED": "0", **{k: str(v) for k, v in own.items()}}
+
+    def for_workers(self):
+        """Options of ``subprocess``: a process that computes for this one ends with it, and holds the lock until then."""
+        return for_children(*self._held)
+
+    @contextlib.contextmanager
+    def only_one(self):
+        """Hold the lock of all that publishes, or raise BadRequest if another process keeps it."""
+        with self.alone("lock", "Chapters are being executed in this folder already; wait for that to end.") as lock:
+            self._held.append(lock.fileno())
+            try:
+                yield
+            finally:
+                self._held.clear()
+
+    @contextlib.contextmanager
+    def alone(self, name, busy):
+        """Hold the lock of that name, or raise BadRequest with the sentence ``busy`` if another process keeps it."""
+        self.build.mkdir(exist_ok=True)
+        with open(self.build / name, "w") as lock:
+            deadline = time.monotonic() + PATIENCE
+            while not _taken(lock):
+                if time.monotonic() > deadline:
+                    raise BadRequest(busy)
+                time.sleep(0.1)
+            yield lock
+
+
+def _taken(lock):
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+HERE = Project(Path(__file__).resolve().parents[1])

@@ -1,0 +1,1 @@
+"""`make study` and `make bench`: what is trained and measured beside the chapters."""

@@ -1,0 +1,102 @@
+"""`make study`: the trainings beside the chapters, each of which becomes one small file under ``results/``.
+
+A file holds the curve, the scores, settings, seed, versions, hardware, seconds and the digests of the code that it
+came from.  No chapter waits for a training; they read what is there.
+"""
+
+import ast
+import dataclasses
+import fnmatch
+
+from cifar_helpers.baseline.recipe import Recipe
+from cifar_helpers.fast.recipe import ABLATION, FAST84, FAST94
+from runner.digests import Code
+from runner.ending import BadRequest
+from runner.publish import only_one
+from runner.studies.determinism import DeterminismStudy
+from runner.studies.study import Study
+
+ZERO = Recipe(learning_rate=0.002, schedule="linear-to-zero", shifts="whole")
+
+
+def _baseline(kind, seed, earlier="", start=Recipe(), **changes):
+    return Study(kind, seed, "baseline", {"recipe": dataclasses.replace(start, **changes)}, earlier=earlier)
+
+
+def _fast(kind, recipe, seed, validated=False, **options):
+    return Study(kind, seed, "fast", {"recipe": recipe, "validated": validated}, **options)
+
+
+STUDIES = [
+    *(_baseline("baseline15", seed) for seed in range(5)),
+    *(_baseline("baseline30", seed, "baseline15", epochs=30) for seed in range(2)),
+    _baseline("baseline60", 0, "baseline30", epochs=60),
+    *(_baseline(f"baseline_zero{epochs}", 0, start=ZERO, epochs=epochs) for epochs in (15, 30)),
+    *(_baseline("baseline15_plain", seed, compute="plain") for seed in range(5)),
+    Study("clusters", 0, "clusters", model="models/clusters.keras"),
+    *(Study("clusters", seed, "clusters") for seed in (1, 2)),
+    DeterminismStudy(),
+    Study("tensorflow_tutorial", 0, "tensorflow_tutorial"),
+    *(_fast("fast84", FAST84, seed) for seed in range(5)),
+    *(_fast("fast94", FAST94, seed) for seed in range(5)),
+    *(_fast("fast94_float32", FAST94, seed, dtype="float32") for seed in range(2)),
+    _fast("fast94_twin", FAST94, 0, validated=True, model="models/fast94_twin.keras"),
+    *(
+        _fast(f"ablation-{name}", recipe, seed, validated=True)
+        for seed in range(3)
+        for name, recipe in ABLATION.items()
+    ),
+]
+
+
+def by_name(name):
+    """The study of that name, such as "fast94-seed0"."""
+    return next(study for study in STUDIES if study.name == name)
+
+
+def outdated(project, code=None):
+    """{path: what is wrong} of the committed records that today's code would not give.  code: ``Code`` of the project."""
+    code = code or Code(project.root)
+    present = [study for study in STUDIES if study.path(project).exists()]
+    found = {study.path(project).relative_to(project.root).as_posix(): study.problem(project, code) for study in present}
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def require_fresh(project, chapters):
+    """Raise BadRequest if one of ``chapters`` reads a record that is outdated."""
+    wrong = outdated(project) if any(chapter.reads_published for chapter in chapters) else {}
+    for chapter in chapters:
+        strings = (node.value for node in ast.walk(chapter.tree) if isinstance(node, ast.Constant))
+        named = tuple(value for value in strings if isinstance(value, str))
+        for path, reason in wrong.items():
+            folder, _, file = path.rpartition("/")
+            if path in chapter.reads_published or folder in chapter.reads_published and file.rpartition("-seed")[0] in named:
+                raise BadRequest(f"{chapter.name} reads {path}, but {reason}: run `make study` first.")
+
+
+def run(project, pattern="*"):
+    """Make the records that are missing or outdated, of the studies whose names match.  Returns 0."""
+    chosen = [study for study in STUDIES if fnmatch.fnmatch(study.name, pattern)]
+    if not chosen:
+        raise BadRequest(f"RUNS={pattern}: no such study; there are {', '.join(study.name for study in STUDIES)}.")
+    code = Code(project.root)
+    waiting = {study: reason for study in chosen if (reason := study.problem(project, code))}
+    if waiting:
+        _require_data()
+    for number, (study, reason) in enumerate(waiting.items(), start=1):
+        print(f"\n{study.name}  ({number} of {len(waiting)}): {reason}.", flush=True)
+        with only_one(project):
+            study.make(project)
+        print(f"{study.path(project).relative_to(project.root)} is written.", flush=True)
+    print("All results are up to date.")
+    return 0
+
+
+def _require_data():
+    """Raise BadRequest, with a sentence for the terminal, where CIFAR-10 cannot be had."""
+    from cifar_helpers.data import DataUnavailable, load_cifar10
+
+    try:
+        load_cifar10()
+    except DataUnavailable as reason:
+        raise BadRequest(str(reason)) from None

@@ -1,0 +1,188 @@
+"""The baseline's training: interrupted or not, on chapter 3's page or for a study, it ends with the same bits."""
+
+import ast
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from cifar_helpers import progress
+from cifar_helpers.baseline.batches import training_batches
+from cifar_helpers.baseline.recipe import Recipe
+from cifar_helpers.baseline.training import EpochByEpoch, described, train
+from cifar_helpers.checkpoint import Checkpoint
+from cifar_helpers.progress import Steps, show_epoch
+from runner.chapters import PROJECT, Chapter, source
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (48, 32, 32, 3), dtype=np.uint8)
+LABELS = (np.arange(48) % 10).astype(np.uint8)[:, None]
+
+
+class InterruptAt(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
+    monkeypatch.delenv("TUTORIAL_FINISHED", raising=False)
+    return tmp_path
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
+
+
+def without_seconds(history):
+    return [{key: row[key] for key in row if key != "seconds"} for row in history]
+
+
+# ---- A small network, for what needs many trainings ----
+
+
+def small_network(filters=4):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([
+        keras.Input((32, 32, 3)),
+        keras.layers.Conv2D(filters, 3, strides=4, activation="relu"),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.5),
+        keras.layers.Flatten(),
+        keras.layers.Dense(10, activation="softmax"),
+    ])  # fmt: skip
+    rate = keras.optimizers.schedules.InverseTimeDecay(1e-2, 1, 0.1)
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def fit(*callbacks):
+    """Train the small network as the cell of chapter 3 does it."""
+    model = small_network()
+    kept = EpochByEpoch(model, Checkpoint("test", described(model)), show_epoch)
+    done = len(kept.history)
+    model.fit(
+        training_batches(IMAGES, LABELS, 4, 24, 0, first_epoch=done), steps_per_epoch=2, epochs=4,
+        initial_epoch=done, validation_data=(IMAGES, LABELS), callbacks=[*callbacks, kept], verbose=0,
+    )  # fmt: skip
+    return model, kept
+
+
+def test_a_training_interrupted_twice_ends_with_the_same_bits_and_prints_all_its_epochs(capsys):
+    whole, kept = fit()
+    kept.checkpoint.finish()
+    expected = capsys.readouterr().out
+    assert [line[:24] for line in expected.splitlines()] == [f"epoch   {n}  learning rate" for n in range(1, 5)]
+    for epoch in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            fit(InterruptAt(epoch))
+    capsys.readouterr()
+    resumed, later = fit()
+    assert capsys.readouterr().out == expected
+    assert later.epochs == kept.epochs and later.checkpoint.seconds > 0
+    assert same(whole, resumed)
+
+
+def with_half_the_rate():
+    model = small_network()
+    model.compile(keras.optimizers.Adam(5e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def in_another_type():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        return small_network()
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_networks_built_or_compiled_otherwise_are_described_otherwise():
+    """As when a reader in JupyterLab interrupts a training, changes the cell, runs it again, and changes it back."""
+    networks = [small_network(), small_network(filters=5), with_half_the_rate(), in_another_type()]
+    assert len({described(network) for network in networks}) == 4
+    assert described(small_network()) == described(networks[0])
+
+
+def test_a_network_is_known_again_whatever_its_layers_are_called():
+    def functional():
+        inputs = keras.Input((4,))
+        hidden = keras.layers.Dense(3)(inputs)
+        model = keras.Model(inputs, keras.layers.Add()([keras.layers.Dense(3)(hidden), hidden]))
+        model.compile("adam", "mse")
+        return described(model)
+
+    assert functional() == functional()
+
+
+def test_a_reader_in_jupyterlab_sees_the_steps_pass(monkeypatch, capfd):
+    monkeypatch.setattr(progress, "is_live", lambda: True)
+    monkeypatch.setattr(Steps, "EVERY", 0)
+    fit(Steps())
+    first = capfd.readouterr().out.split("\n")[0].split("\r")
+    assert first[1:3] == ["epoch   1  step 1 of 2", "epoch   1  step 2 of 2"]
+    assert first[3] == " " * len(first[2]) and first[4].startswith("epoch   1  learning rate")
+
+
+def test_a_page_that_is_being_made_gets_whole_lines_only(capfd):
+    fit(Steps())
+    assert "\r" not in capfd.readouterr().out
+
+
+# ---- The baseline itself ----
+
+
+SMALL = Recipe(epochs=2, batch_size=5, type="bfloat16")  # 20 steps on 48 images
+OTHER = Recipe(2, 5, learning_rate=2e-3, schedule="linear-to-zero", shifts="whole", compute="plain")
+
+
+def of_chapter_3(recipe, **side):
+    """Train by the cells of chapter 3, on our images, with the settings of ``recipe``."""
+    chapter = Chapter(PROJECT / "notebooks" / "03_train_model.ipynb")
+    settings = {name.upper(): value for name, value in dataclasses.asdict(recipe).items()}
+    names = {name: parameter.default for name, parameter in chapter.parameters.items()} | settings
+    imports = [node for node in chapter.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    for part in [ast.Module(imports, []), *map(source, chapter.cells_tagged("recipe"))]:
+        if "compute_type" in names:
+            names["compute_type"] = lambda: recipe.type
+        exec(compile(part, chapter.path.name, "exec"), names)
+    names |= {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:10], "y_val": LABELS[:10]}
+    names["steps_per_epoch"] = -(-len(IMAGES) // recipe.batch_size)
+    return names["train"]("test", recipe.epochs, **side)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "side"), [(SMALL, {}), (OTHER, {"augmented": False, "dropout": False})], ids=["published", "other"]
+)
+def test_chapter_3_and_the_studies_train_alike(recipe, side):
+    shown, kept = of_chapter_3(recipe, **side)
+    model, history = train(recipe, (IMAGES, LABELS), (IMAGES[:10], LABELS[:10]), 0, **side)
+    assert without_seconds(history) == kept.epochs
+    assert same(shown, model)
+
+
+def test_the_recipe_is_that_of_the_chapters_parameters():
+    parameters = Chapter(PROJECT / "notebooks" / "03_train_model.ipynb").parameters
+    ours = dataclasses.asdict(Recipe())
+    del ours["type"]  # measured
+    assert ours == {name: parameters[name.upper()].default for name in ours}
+
+
+def test_a_longer_training_goes_on_from_a_shorter_one_and_ends_with_the_same_bits():
+    data, longer = ((IMAGES, LABELS), (IMAGES[:10], LABELS[:10])), dataclasses.replace(SMALL, epochs=3)
+    whole, history = train(longer, *data, 0)
+    train(SMALL, *data, 0, checkpoint=Checkpoint("short", "key"))
+    begun, rows, checkpoint = [], [], Checkpoint("long", "key", earlier="short")
+    clock = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
+    show = lambda row, number: rows.append(number)  # noqa: E731
+    resumed, later = train(longer, *data, 0, checkpoint=checkpoint, show=show, callbacks=[clock])
+    assert begun == [2] and rows == [1, 2, 3]
+    assert checkpoint.seconds == sum(row["seconds"] for row in later[:2])
+    assert same(whole, resumed) and without_seconds(history) == without_seconds(later)
