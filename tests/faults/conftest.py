@@ -40,8 +40,8 @@ def rng(request):
 
 def pytest_terminal_summary(terminalreporter):
     """The closing table."""
-    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "user_properties")]
-    entries = [value for report in reports if report.when == "call" for name, value in report.user_properties if name == "fault"]
+    reports = [report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "call"]
+    entries = [value for report in reports for name, value in report.user_properties if name == "fault"]
     if not entries:
         return
     injected, survived = Counter(), Counter()
