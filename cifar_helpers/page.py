@@ -34,7 +34,7 @@ def count(number, spec=","):
 
 
 def fixed(number, spec):
-    """What data or a given network give, the same to the last digits wherever they are computed: ``fixed(share, ".1%")``."""
+    """What data or a given network give, nearly the same wherever it is computed: ``fixed(share, ".1%")``."""
     return _number(number, spec, "fixed")
 
 
@@ -53,7 +53,9 @@ def seconds(number, spec=",.0f"):
 
 def _number(number, spec, kind, record=""):
     number = number.item() if hasattr(number, "item") else number
-    return Value(format(number, spec), kind, number if math.isfinite(number) else None, record)
+    if not math.isfinite(number):  # nothing was measured
+        return Value("none", kind, None, record)
+    return Value(format(number, spec), kind, number, record)
 
 
 def state(**values):
@@ -80,7 +82,7 @@ def _value(name, value):
         value = count(value)
     if not isinstance(value, Value):
         raise TypeError(f"{name}: state a word, a whole number, or what count, fixed, trained or seconds return.")
-    if SPAN.fullmatch(f"{value.text}<!--x-->") is None:
+    if not value.text or not SPAN.fullmatch(f"{value.text}<!--x-->"):
         raise ValueError(f"{name}: a value in the text of a page cannot be {value.text!r}; say the rest in the text.")
     return value
 

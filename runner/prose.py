@@ -4,6 +4,7 @@ Everything here works on notebooks as dictionaries and on text; nothing is execu
 """
 
 import ast
+import functools
 import re
 
 from cifar_helpers.page import SPAN, STATED, spans
@@ -172,8 +173,7 @@ def unsourced(text, code=""):
     ``<!-- from: why it can be no other -->``, in the same paragraph, list item or row; or, but for percentages, the same
     number in the page's ``code``.
     """
-    literals = {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)}
-    found = []
+    found, literals = [], _literals(code)
     for block in _blocks(text):
         bare = NAMES.sub(" ", CODE.sub(" ", plain(SPAN.sub(" ", UNSEEN.sub(" ", block)))))
         if not SOURCE.search(block):
@@ -218,6 +218,11 @@ def _said(code):
     texts = ["".join(part.value if isinstance(part, ast.Constant) else " " for part in node.values) for node in joined]
     plain_strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in inside]
     return [re.sub(r"\{.*?\}", " ", text) for text in [*texts, *plain_strings] if isinstance(text, str)]
+
+
+@functools.cache
+def _literals(code):
+    return {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)}
 
 
 def _blocks(text):

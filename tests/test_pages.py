@@ -80,7 +80,7 @@ def test_every_figure_is_said_in_words(chapter):
 
 @pytest.mark.parametrize("chapter", MAIN, ids=lambda chapter: chapter.name)
 def test_chapter_has_its_fixed_parts(chapter):
-    for tag in ("parameters", "result", "cost", "headline"):
+    for tag in ("parameters", "result", "cost"):
         assert len(chapter.cells_tagged(tag)) == 1, tag
     prose = "\n".join(source(cell) for cell in chapter.notebook["cells"] if cell["cell_type"] == "markdown")
     for part in ("**What you'll do**", "**What you'll learn**", "**What you need**", "## Recap", "## Exercises"):
