@@ -49,21 +49,22 @@ LIMIT = 0  # how many [0..50000]
 """
 
 NO_STUDY = """
-def outdated():
+def outdated(project, code=None):
     return {}
 
 
-def require_fresh(chapter):
+def require_fresh(project, chapters):
     pass
 """
 
 STUDY = f"""
-from runner import publish, training
 from runner.project import HERE
+from runner.publish import only_one
+from runner.studies.study import Study
 {NO_STUDY}
 
-class One(training.Training):
-    def train(self):
+class One(Study):
+    def train(self, project):
 TRAIN
 
 
@@ -71,9 +72,9 @@ def by_name(name):
     return One("one", 0, "fast")
 
 
-def run(pattern):
-    with publish.only_one(HERE):
-        by_name("").make()
+def run(project, pattern):
+    with only_one(project):
+        by_name("").make(project)
 """
 
 CHAPTERS = {
@@ -156,10 +157,10 @@ class Toy:
         """One that has a runner of its own, for processes that are to be killed: see ``run``."""
         toy = cls.miniature(folder)
         shutil.copytree(PROJECT / "runner", folder / "runner", ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("limits.py", "picture.py", "provenance.py"):
+        for name in ("limits.py", "opening.py", "picture.py"):
             shutil.copy(PROJECT / "cifar_helpers" / name, folder / "cifar_helpers")
         toy.path("cifar_helpers/data.py").write_text(DATA_MODULE)
-        toy.path("runner/study.py").write_text(NO_STUDY)  # it has no long trainings
+        toy.path("runner/studies/catalogue.py").write_text(NO_STUDY)  # it has no long trainings
         return toy
 
     def copy(self, folder):
@@ -168,7 +169,7 @@ class Toy:
 
     def give_study(self, train):
         """Let `make study` run one training: the lines ``train``."""
-        self.path("runner/study.py").write_text(STUDY.replace("TRAIN", textwrap.indent(train.strip(), " " * 8)))
+        self.path("runner/studies/catalogue.py").write_text(STUDY.replace("TRAIN", textwrap.indent(train.strip(), " " * 8)))
 
     def environment(self, **extra):
         return clean_environment(self.folder, **extra)
