@@ -14,9 +14,7 @@ import stat
 import sys
 import tarfile
 import tempfile
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -109,15 +107,9 @@ class _ArrayUnpickler(pickle.Unpickler):
         return self._allowed[module, name]
 
 
-@dataclass(frozen=True)
-class _Layout:
-    folder: str  # as the official archive names it
-    archive: str
-    archive_sha256: str
-    algorithm: str
-    digests: dict  # file name to digest, in the order of the images; the test images last
-    parse: Callable  # file content to pixels (n, 3072) and labels (n,)
-
+# folder: as the archive names it.  digests: of each file by `algorithm`, in the order of the images, the test images last.
+# parse: a function from a file's content to pixels (n, 3072) and labels (n,).
+_Layout = namedtuple("_Layout", "folder archive archive_sha256 algorithm digests parse")
 
 _BINARY = _Layout(
     folder="cifar-10-batches-bin",
@@ -187,13 +179,13 @@ def _copies_in(place):
 
 
 def _read_folder(folder, layout):
-    batches = []
-    for path in (folder / name for name in layout.digests):
-        if not os.path.exists(path):
-            raise DataUnavailable(f"{path} is missing, one of the six official files of CIFAR-10; {WAYS_BACK}.")
-        _require_regular(path, WAYS_BACK)
-        batches.append(_parse_verified(layout, path.name, path.read_bytes(), path))
-    return batches
+    paths = [folder / name for name in layout.digests]
+    return [_parse_verified(layout, path.name, _content(path), path) for path in paths]
+
+
+def _content(path):
+    _require_regular(path, WAYS_BACK)
+    return path.read_bytes()
 
 
 def _read_archive(path):
@@ -210,9 +202,9 @@ def _read_archive(path):
             content = gzip.GzipFile(fileobj=file).read(MOST_BYTES)
             with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
                 files = {name: _member(archive, f"{layout.folder}/{name}") for name in layout.digests}
-        except (tarfile.TarError, EOFError, KeyError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+        except Exception as error:  # what an archive that makes no sense raises is anything
             raise DataDamaged(f"{path} was not unpacked ({error}); {WAYS_BACK}.") from None
-    return [_parse_verified(layout, name, content, f"{path}/{name}") for name, content in files.items()]
+    return [_parse_verified(layout, name, content, f"{path}/{layout.folder}/{name}") for name, content in files.items()]
 
 
 def _member(archive, name):

@@ -104,10 +104,8 @@ def _require_regular(path):
         raise BadPicture(f"{path} cannot be opened: you are not permitted to look there.") from None
     except (OSError, ValueError):  # not there, a name too long, a zero byte in the name
         raise BadPicture(f"There is no file {str(path)!r}.") from None
-    if stat.S_ISDIR(found.st_mode):
-        raise BadPicture(f"{path} is a folder, not a picture.")
     if not stat.S_ISREG(found.st_mode):
-        raise BadPicture(f"{path} is not a regular file.")
+        raise BadPicture(f"{path} is {'a folder, not a picture' if stat.S_ISDIR(found.st_mode) else 'not a regular file'}.")
     if found.st_size > MOST_BYTES:
         raise BadPicture(f"{path} has more than {MOST_BYTES:,} bytes: make a smaller copy of it.")
 

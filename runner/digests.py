@@ -22,6 +22,8 @@ from runner.ending import BadRequest
 PACKAGES = ("cifar_helpers", "runner")
 # Modules whose results prove themselves: the images by their checksum, the decoding of pictures by its tests.
 PROVEN = ("cifar_helpers.fetch", "cifar_helpers.opening")
+ASIDE = ("timing", "code", "carried")  # fields of JSON files that no digest reads
+OWN = 24  # characters of a digest that stand for a definition itself, without what it uses
 ON_IMPORT = "(on import)"  # the name of what a module does when it is imported
 # What can reach names that do not stand there.
 DYNAMIC = {"globals", "locals", "vars", "eval", "exec", "sys.modules"}
@@ -38,14 +40,17 @@ def digest(value):
 
 
 def file_digest(path):
-    """SHA-256 of a file; of a JSON file, without its "timing" field; of a folder, {name: digest of the file}."""
+    """SHA-256 of a file; of a folder, {name: digest of the file}.
+
+    Of a JSON file, it leaves out what says nothing about results: seconds, and how a record's own freshness is proven.
+    """
     path = Path(path)
     if path.is_dir():
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.iterdir() if file.is_file()}
     if path.suffix == ".json":
         value = read_whole(path)
         if isinstance(value, dict):
-            value.pop("timing", None)
+            value = {key: part for key, part in value.items() if key not in ASIDE}
         return digest(value)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -202,6 +207,12 @@ class Code:
         statements = module.actions if name == ON_IMPORT else module.definitions[name]
         return shape, [shape(statement) for statement in statements]
 
+    def all_digests(self):
+        """The digests of all definitions of the project themselves, whatever they use: a set."""
+        modules = [name for package in PACKAGES for name in self.all_modules(package)]
+        units = [(name, d) for name in modules for d in [*self.module(name).definitions, ON_IMPORT]]
+        return {self.own_digest(*unit)[:OWN] for unit in units}
+
     def own_digest(self, module_name, name):
         """Digest of a definition, apart from what it uses."""
         return digest(self._shape(module_name, name)[1])
@@ -237,7 +248,7 @@ def _called(module, name):
 def _two_digests(own, shape, code):
     """Digest of a definition itself and, after a hyphen, of those that it uses directly."""
     links = digest([code.own_digest(*use) for use in shape.uses])
-    return f"{digest(own)[:24]}-{links[:12]}"
+    return f"{digest(own)[:OWN]}-{links[:12]}"
 
 
 def imported(node, package):

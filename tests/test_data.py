@@ -88,7 +88,7 @@ def test_real_images_have_the_checksum(monkeypatch):
 # What is missing, wrong or evil is refused in one sentence; tests/faults/test_data_files.py has more of it
 
 REFUSED = {
-    "a file is missing": ({**TINY.binary, "data_batch_2.bin": None}, "data_batch_2.bin is missing"),
+    "a file is missing": ({**TINY.binary, "data_batch_2.bin": None}, "data_batch_2.bin cannot be read (No such file"),
     "a byte is wrong": ({**TINY.binary, "test_batch.bin": TINY.binary["test_batch.bin"][:-1] + b"!"}, "expected "),
     "a file is cut off": ({**TINY.python, "test_batch": TINY.python["test_batch"][:1000]}, "(1,000 bytes"),
     "a page saved as the archive": ({"cifar-10-python.tar.gz": b"<html></html>"}, "is not the official"),

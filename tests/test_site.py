@@ -1,106 +1,96 @@
-"""What the site is made from: links, cards and tables, without Sphinx and without a browser."""
+"""What the site's extension makes of cells, stamps, records and docstrings, without Sphinx and without a browser."""
 
+import sys
+
+import nbformat
 import pytest
 
-from runner import project, readme, site
-from runner.chapters import NOTEBOOKS, PROJECT, BadRequest, Chapter, all_chapters, source
+from cifar_helpers.page import STATED
+from runner import project, site
+from runner.ending import BadRequest
+from runner.project import HERE, Project
 
-CHAPTERS = all_chapters()
+sys.path.insert(0, str(site.DOCS))
+from tutorial import cells, facts, reference
+
+FACTS = facts.Facts(HERE)
+STATE = {STATED: {"values": {"a": {"text": "1"}}}, "text/plain": "a = 1"}
 
 
-@pytest.fixture
-def prepared(tmp_path, monkeypatch):
-    monkeypatch.setattr(site, "SOURCE", tmp_path / "site-source")
-    site.prepare(CHAPTERS)
-    return site.SOURCE
+def shown(cell):
+    """What readers see of a cell: its type, text and tags; nothing if it is left out."""
+    notebook = nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))
+    return [(cell.cell_type, cell.source, cell.metadata.tags) for cell in cells.read(notebook).cells]
 
 
 @pytest.mark.parametrize(
-    "folder, link, expected",
+    "outputs, expected",
     [
-        ("docs", "../notebooks/01_explore_data.ipynb", "notebooks/01_explore_data.ipynb"),
-        ("docs", "method.md", "method.md"),
-        ("notebooks", "../README.md", "../index.md"),
-        ("notebooks", "solutions/01_explore_data.ipynb#x", "solutions/01_explore_data.ipynb#x"),
-        ("notebooks/solutions", "../../cifar_helpers/cost.py", "../../helpers.md#cost"),
-        (".", "notebooks/solutions", "solutions.md"),
-        (".", "https://example.org/a", "https://example.org/a"),
-        (".", "#here", "#here"),
+        ([{"text/markdown": "**42**"}, {"text/markdown": "!"}], [("markdown", "**42**\n\n!", ["hide-input"])]),
+        ([], []),
+        ([{"image/png": "..."}], [("code", "f()", ["hide-input", "remove-input"])]),
+        ([STATE], []),
+        ([STATE, {**STATE, "text/markdown": "**Not so**"}], [("markdown", "**Not so**", ["hide-input"])]),
     ],
 )
-def test_links_follow_what_they_mean(folder, link, expected):
-    assert site.relink(f"[a]({link})", PROJECT / folder) == f"[a]({expected})"
+def test_of_a_hidden_cell_readers_see_what_it_says(outputs, expected):
+    outputs = [nbformat.v4.new_output("display_data", data) for data in outputs]
+    assert shown(nbformat.v4.new_code_cell("f()", outputs=outputs, metadata={"tags": ["hide-input"]})) == expected
 
 
-def test_file_that_is_no_page_can_be_downloaded(prepared):
-    assert "](LICENSE)" in (prepared / "running.md").read_text(encoding="utf-8")
-    assert (prepared / "LICENSE").exists()
+def test_markers_leave_no_trace_and_the_result_is_framed():
+    text = "**Result.** *1*<!--a-->, [**2**<!--b_c-->](x)\n\n| 3<!--d--> | <!-- from: x -->"
+    [(_, source, _)] = shown(nbformat.v4.new_markdown_cell(text, metadata={"tags": ["result"]}))
+    assert source == ":::{admonition} Result\n:class: result\n*1*, [**2**](x)\n\n| 3 | \n:::"
 
 
-def test_every_marker_is_filled_in(prepared):
-    for path in prepared.glob("*.md"):
-        assert "<!-- generated" not in path.read_text(encoding="utf-8"), path.name
-
-
-def test_results_are_those_of_the_stamps(prepared):
-    text = (prepared / "index.md").read_text(encoding="utf-8")
-    for page in readme.published(CHAPTERS):
-        assert page.notebook["metadata"]["tutorial"]["headline"] in text
-        assert site.lessons(page) in text and len(site.lessons(page)) > 50
-
-
-def test_page_keeps_its_code_and_outputs(prepared):
-    for chapter in CHAPTERS:
-        shown = Chapter(prepared / "notebooks" / f"{chapter.name}.ipynb").code_cells
-        kept = [cell for cell in chapter.code_cells if "hide-input" not in cell["metadata"].get("tags", [])]
-        assert [(source(a), a["outputs"]) for a in shown] == [(source(b), b["outputs"]) for b in kept]
-
-
-def cell(**output):
-    return {"cell_type": "code", "id": "a", "metadata": {"tags": ["hide-input"]}, "source": "say()", "outputs": [output]}
-
-
-def test_cell_that_says_something_becomes_prose():
-    said = site._cell_for_readers(cell(data={"text/markdown": ["**42**, see [1](../README.md)"]}), NOTEBOOKS)
-    assert said["cell_type"] == "markdown" and said["source"] == "**42**, see [1](../index.md)"
-    assert site._cell_for_readers({**cell(), "outputs": []}, NOTEBOOKS) is None
-    figure = site._cell_for_readers(cell(data={"image/png": "..."}), NOTEBOOKS)
-    assert figure["cell_type"] == "code" and "remove-input" in figure["metadata"]["tags"]
+def test_every_directive_says_what_the_files_say():
+    said = {path.stem: facts.say(path.stem, FACTS) for path in facts.TEMPLATES.glob("*.md")}
+    for page in FACTS.pages:
+        assert page["lessons"] in said["cards"] and len(page["lessons"]) > 50
+    for stamp in FACTS.stamps:
+        assert stamp["headline"] in said["results"] and stamp["data"]["checksum"] in said["data"]
+        assert all(f"| {name} | {version} |" in said["machine"] for name, version in stamp["versions"].items())
+    assert all(f"| `{name}` | {row['seeds']} |" in said["trainings"] for name, row in FACTS.trainings.items())
+    assert all(f"| {way['name']} | " in said["determinism"] for way in FACTS.determinism["ways"])
 
 
 def test_mean_spread_and_hardware_come_from_the_runs():
     runs = [
         {"seed": seed, "hardware": {"cpu": "Abacus", "cores": 2}, "timing": {"training": 50 + seed, "evaluation": 9},
-         "scored": {"on": "test", "images": 100, "six_views": score}}
+         "scored": {"on": "test", "images": 100, "accuracy": score}}
         for seed, score in enumerate((0.5, 0.6, 0.7))
     ]  # fmt: skip
-    row = site.training_row(runs)
+    row = facts.summary(runs)
     assert (row["n"], row["seeds"], row["machine"], row["seconds"]) == (3, "0, 1, 2", "2 cores of Abacus", 60)
     assert (round(row["mean"], 6), round(row["std"], 6)) == (60, 10)
-    assert site.training_row(runs[:1])["std"] is None
+    assert facts.summary(runs[:1])["std"] is None
 
 
-def test_reference_is_read_without_importing(tmp_path, monkeypatch):
-    (tmp_path / "cifar_helpers").mkdir()
-    (tmp_path / "cifar_helpers" / "noun.py").write_text(
-        '"""A noun."""\nimport nothing_of_that_name\n\ndef act(x, n=1):\n    """Do it.\n\n    Returns\n    -------\n    x\n    """\n\n'
-        'def _hidden():\n    pass\n\nclass Thing:\n    """A thing."""\n\n    def __init__(self, size):\n        pass\n\n'
+def test_reference_is_read_without_importing(tmp_path):
+    (tmp_path / "room").mkdir()
+    (tmp_path / "room" / "noun.py").write_text(
+        '"""A noun."""\nimport nothing_of_that_name\n\n'
+        'def act(x, n=1):\n    """Do it.\n\n    Returns\n    -------\n    x\n    """\n\ndef _hidden():\n    pass\n\n'
+        'class Thing:\n    """A thing."""\n\n    def __init__(self, size):\n        pass\n\n'
         '    @property\n    def half(self):\n        """Half of it."""\n'
     )
-    monkeypatch.setattr(site, "PROJECT", tmp_path)
-    text = site.modules([])
-    for part in ("## noun\n\nA noun.", "{py:function} act(x, n=1)\n\nDo it.", "**Returns**", "{py:class} Thing(size)", "{py:property} half"):
-        assert part in text
-    assert "_hidden" not in text and "---" not in text
+    for name in ("__init__.py", "room/__init__.py", "_private.py"):
+        (tmp_path / name).write_text('"""Of the package."""\n')
+    text = reference.modules(tmp_path)
+    assert all(f"## {name}\n\n```{{py:module}} {tmp_path.name}.{name}\n" in text for name in ("room", "room.noun"))
+    parts = "A noun.", "function} act(x, n=1)\n\nDo it.", "**Returns**", "class} Thing(size)", "property} half\n"
+    assert all(part in text for part in parts)
+    assert "hidden" not in text and "private" not in text and "---" not in text
 
 
-def test_site_without_pages_says_what_to_do():
+def test_site_without_pages_says_what_to_do(tmp_path):
     with pytest.raises(BadRequest, match="make execute"):
-        site.data([])
+        facts.say("data", facts.Facts(Project(tmp_path)))
 
 
 def test_a_second_site_at_once_is_refused_in_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(project.HERE, "build", tmp_path)
+    monkeypatch.setattr(HERE, "build", tmp_path)
     monkeypatch.setattr(project, "PATIENCE", 0)
-    with project.HERE.alone("site.lock", ""), pytest.raises(BadRequest, match=r"^The site is being made .*\.$"):
+    with HERE.alone("site.lock", ""), pytest.raises(BadRequest, match=r"^The site is being made .*\.$"):
         site.build()

@@ -6,7 +6,6 @@ import os
 import pickle
 import struct
 import tarfile
-from dataclasses import replace
 
 import numpy as np
 
@@ -85,7 +84,7 @@ def trust(monkeypatch, **made):
     def layout(official, name):
         files, archive = (made.get(part, getattr(TINY, part)) for part in (name, f"{name}_archive"))
         digests = {file: hashlib.new(official.algorithm, content).hexdigest() for file, content in files.items()}
-        return replace(official, digests=digests, archive_sha256=hashlib.sha256(archive).hexdigest())
+        return official._replace(digests=digests, archive_sha256=hashlib.sha256(archive).hexdigest())
 
     monkeypatch.setattr(data, "CHECKSUM", data.checksum(TINY.expected))
     layouts = layout(fetch._BINARY, "binary"), layout(fetch._PYTHON, "python")

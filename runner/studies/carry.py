@@ -1,46 +1,70 @@
-"""Carry records over a change of code that leaves their results alone: ``python -m runner.studies.carry PROOFS``.
+"""Carry records over a change of code that leaves their results alone: ``python -m runner.studies.carry PROOFS.json``.
 
-A record names the definitions that its training reached, by digest.  When definitions are merged, parted or written
-anew, and would give the same result to the last bit, a record may be carried over instead of being trained again:
+A record names the definitions that its training reached.  Where these are merged, parted or written anew and give the
+same to the last bit, it may be carried over instead of being trained again, on two proofs:
 
-(a) each definition that its study reaches today, and that stood in the tree of the commit that last wrote the record,
-is the same now; (b) for the others, a short training of its kind, its resumption and its scoring ended with the same
-bits before and after.  PROOFS is the file that ``runner.studies.proof`` wrote of (b).  A carried record says all that;
-its versions are those that were locked when it was written, not observed.
+(a) each definition that its study reaches today stood in the tree of the commit that last wrote the record, the same;
+(b) for those that did not, a short training of its kind, its resumption and its scoring ended with the same bits in
+that tree, or in one that (a) ties to it, and in today's: PROOFS.json has {function: what was compared}.
+
+A carried record says so; its versions are those that were locked when it was written, not observed.
 """
 
-import io
 import json
 import subprocess
 import sys
 import tarfile
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
 from cifar_helpers.artefacts import write_json
-from cifar_helpers.data import CHECKSUM
 from runner.chapters import read_whole
-from runner.digests import PACKAGES, Code, own
+from runner.digests import PACKAGES, Code
 from runner.project import HERE
 from runner.studies.catalogue import STUDIES
 
 
 def carry(project, proofs):
-    """Carry what the proofs allow; returns {name: why not} of the other records that are outdated."""
-    code, refused, trees = Code(project.root), {}, {}
+    """Carry the outdated records that the proofs allow; returns {name: why not} of the others."""
+    code, refused = Code(project.root), {}
     for study in STUDIES:
         path = study.path(project)
-        if path.exists() and study.problem(project, code):
-            commit = _git(project, "log", "-1", "--format=%H", "--", str(path)).decode().strip()
-            old = trees.setdefault(commit, trees.get(commit) or _tree(project, commit))
-            differing = [name for name, value in study.reached(code).items() if own(value) not in old]
-            proof = proofs.get(study.function)
-            if differing and not (proof and proof["identical"]):
-                refused[study.name] = f"{', '.join(differing)} differ, and no proof says that they give the same"
-                continue
-            carried = {"commit": commit, "unchanged": "all" if not differing else "all but those proven", "proven": differing}
-            if differing:
-                carried["proof"] = proof
-            record = study.carried(read_whole(path)) | {"code": study.reached(code), "data": CHECKSUM, "carried": carried}
-            write_json(path, record)
+        if not path.exists() or not study.problem(project, code):
+            continue
+        record, reached = read_whole(path), study.reached(code)
+        before = record.get("carried", {}).get("commit") or _git(project, "log", "-1", "--format=%H", "--", path)
+        stood = _definitions(project, before)
+        differing = sorted(name for name, value in reached.items() if value.partition("-")[0] not in stood)
+        proof = proofs.get(study.function, {})
+        if record.get("settings") != study.fixed()["settings"]:
+            refused[study.name] = "its settings differ"
+            continue
+        if differing and not proof.get("identical"):
+            refused[study.name] = f"{', '.join(differing)} differ"
+            continue
+        carried = {"commit": before, "unchanged": len(reached) - len(differing), "versions": "locked, not observed"}
+        if differing:
+            carried |= {"proven to give the same": differing, "proof": proof}
+        write_json(path, {**record, **study.fixed(), "code": reached, "carried": carried})
     return refused
+
+
+def _git(project, *arguments):
+    done = subprocess.run(["git", *map(str, arguments)], cwd=project.root, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
+def _definitions(project, commit):
+    """The digests of all definitions that stood in the tree of a commit."""
+    archive = subprocess.run(["git", "archive", commit, *PACKAGES], cwd=project.root, check=True, stdout=subprocess.PIPE)
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=BytesIO(archive.stdout)) as tree:
+        tree.extractall(folder, filter="data")
+        return Code(folder).all_digests()
+
+
+if __name__ == "__main__":
+    refused = carry(HERE, json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    for name, reason in refused.items():
+        print(f"{name} is not carried over: {reason}.")
+    sys.exit(1 if refused else 0)

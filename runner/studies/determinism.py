@@ -49,7 +49,7 @@ SETTINGS = {"epochs": EPOCHS, "images": IMAGES, "ways": WAYS}
 class DeterminismStudy:
     """All the ways, as one study."""
 
-    name = "determinism"
+    name, function = "determinism", "measure"
 
     def path(self, project):
         """Where its record is."""
@@ -70,6 +70,10 @@ class DeterminismStudy:
             return "it is damaged"
         return in_words(found)
 
+    def fixed(self):
+        """The part of its record that is known before."""
+        return {"settings": SETTINGS, "data": CHECKSUM}
+
     def reached(self, code):
         """{definition: digest} of what the measurement reaches."""
         return code.reached([(__spec__.name, "measure")])
@@ -88,7 +92,7 @@ class DeterminismStudy:
             against = way["type"] if name != way["type"] else "float32"
             rows.append({"name": name, "against": against, **row, **compared(found, results[against])})
         record = {
-            "settings": SETTINGS, "code": code, "data": CHECKSUM, "reads": {NETWORK: file_digest(project.root / NETWORK)},
+            **self.fixed(), "code": code, "reads": {NETWORK: file_digest(project.root / NETWORK)},
             "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
         }  # fmt: skip
         write_json(folder / "new.json", {**record, "results": rows, "hardware": machine()})

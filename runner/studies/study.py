@@ -72,6 +72,10 @@ class Study:
         """Its settings as JSON values."""
         return json.loads(json.dumps(self.settings, default=dataclasses.asdict))
 
+    def fixed(self):
+        """The part of its record that is known before the training."""
+        return {"name": self.kind, "seed": self.seed, "settings": self.plain_settings, "data": CHECKSUM}
+
     def problem(self, project, code):
         """What is wrong with the record, a phrase; "" if nothing is.  code: a ``digests.Code`` of the project."""
         path = self.path(project)
@@ -111,7 +115,7 @@ class Study:
             self.seed, dtype, partial(self._checkpoint, dtype, kept), show_epoch, **self.settings
         )
         record = found | {
-            "name": self.kind, "seed": self.seed, "settings": self.plain_settings, "code": code, "data": CHECKSUM,
+            **self.fixed(), "code": code,
             "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")},
             "hardware": machine(),
         }  # fmt: skip

@@ -66,9 +66,9 @@ def damaged(content, other, rng):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_damage_is_caught_before_parsing(folder, fault, rng, monkeypatch, form):
-    parsed = []
-    for layout in fetch._LAYOUTS:
-        object.__setattr__(layout, "parse", lambda content, parse=layout.parse: parsed.append(content) or parse(content))
+    parsed, parse = [], fetch._Layout.parse
+    watched = property(lambda layout: lambda content: parsed.append(content) or parse.__get__(layout)(content))
+    monkeypatch.setattr(fetch._Layout, "parse", watched)
     monkeypatch.setattr(fetch.tarfile, "open", lambda *_, **__: pytest.fail("unpacked"))
     files = FORMS[form]
     others = [*TINY.binary.values(), *TINY.python.values()]

@@ -334,10 +334,10 @@ def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault
 # --- the data cache ---
 
 DOWNLOADING = """
-import dataclasses, sys
+import sys
 from cifar_helpers import fetch
 digest, fetch.URL = sys.argv[1:]
-fetch._PYTHON = dataclasses.replace(fetch._PYTHON, archive_sha256=digest)
+fetch._PYTHON = fetch._PYTHON._replace(archive_sha256=digest)
 print("ready", flush=True)
 print(fetch._download().stat().st_size, flush=True)
 """

@@ -12,6 +12,8 @@ from test_interruption import NAMES, PUBLISHING
 from toy import PROJECT, Toy, bare_project
 
 from cifar_helpers import data, fetch
+from runner import site
+from runner.ending import in_words
 
 
 def mounted(folder, *options):
@@ -101,25 +103,20 @@ def test_a_full_disk_stops_a_study_without_a_traceback(tmp_path, fault, how):
 
 
 @pytest.mark.parametrize("room", [pytest.param(0, **ONLY_FULL), 600_000])
-def test_a_full_disk_stops_the_site_and_leaves_the_one_before(small, fault, room):
-    """room: what is left for the copies that Sphinx reads, or for what it writes."""
-    toy = Toy.build(small / "project")
-    shutil.copytree(PROJECT / "docs", toy.path("docs"), ignore=shutil.ignore_patterns("__pycache__"))
-    site = toy.path("build/site/index.html")
-    site.parent.mkdir(parents=True)
-    site.write_text("before")
-    # Everything but Sphinx's own work, which needs a whole project.
-    toy.edit_file("runner/site.py", "        prepare(chapters)\n", "        shutil.rmtree(SOURCE, ignore_errors=True)\n        shutil.copytree(DOCS, SOURCE)\n")
-    toy.edit_file("runner/site.py", '"-m", "sphinx", "-W"', '"-c", "import os, sys; os.makedirs(os.path.dirname(sys.argv[-1])); open(sys.argv[-1], \'wb\').write(bytes(10**7))", "-W"')
+def test_a_full_disk_stops_the_site_and_leaves_the_one_before(small, fault, room, monkeypatch):
+    """room: what is left for the folder that Sphinx writes to, or for some of what it writes."""
+    writes = "import os, sys; os.makedirs(sys.argv[-1]); open(sys.argv[-1] + '/index.html', 'wb').write(bytes(10**7))"
+    monkeypatch.setattr(site, "SPHINX", (sys.executable, "-c", writes))  # its own work takes a whole project
+    monkeypatch.setattr(site, "SITE", small / "site")
+    monkeypatch.setattr(site, "SCRATCH", small / "site-new")
+    site.SITE.mkdir()
+    (site.SITE / "index.html").write_text("before")
     (small / "filler").write_bytes(b"x" * max(shutil.disk_usage(small).free - room, 0))
     with fault("disk full, make site"):
-        done = subprocess.run(
-            [sys.executable, "-m", "runner.site", "site"], cwd=toy.folder, capture_output=True, text=True,
-            env=toy.environment(),
-        )  # fmt: skip
-        assert done.returncode == 1, done.stderr
-        assert is_one_sentence(done.stderr) and done.stderr.startswith("There is no space left for ")
-        assert site.read_text() == "before"
+        with pytest.raises(OSError) as error:
+            site.render()
+        assert in_words(error.value).startswith("There is no space left for build/site/ ")
+        assert (site.SITE / "index.html").read_text() == "before"
 
 
 def test_output_that_finds_no_room_is_one_sentence(tmp_path, fault):
