@@ -1,4 +1,4 @@
-"""Committed results of long trainings: outdated when, and only when, what decides the weights changes."""
+"""Records of long trainings: outdated when, and only when, what they come from has changed; whole whatever stops them."""
 
 import dataclasses
 import os
@@ -8,239 +8,230 @@ import keras
 import numpy as np
 import pytest
 
-from cifar_helpers import provenance, runs
 from cifar_helpers.artefacts import read_json, write_json
-from cifar_helpers.scoring import clustering_scores
+from cifar_helpers.baseline.recipe import Recipe
 from cifar_helpers.data import load_cifar10
 from cifar_helpers.fast.recipe import FAST84, FAST94
-from runner import determinism, study, training
-from runner.chapters import PROJECT, BadRequest
-from runner.training import BaselineTraining, FastTraining
+from cifar_helpers.records import read_records
+from cifar_helpers.scoring import clustering_scores
+from cifar_helpers.stand_in import load_stand_in
+from runner.digests import Code
+from runner.ending import BadRequest
+from runner.project import HERE, Project
+from runner.studies import carry, catalogue, determinism, training
+from runner.studies.study import Study
 
-ALL_RUNS = sorted((PROJECT / "results" / "runs").glob("*.json"))
-RECORD = read_json(PROJECT / "results" / "runs" / "baseline_zero15-seed0.json")
+RECORDS = sorted(HERE.runs.glob("*.json"))
+TODAY = Code(HERE.root)
+FAST = Study("fast94", 0, "fast", {"recipe": FAST94, "validated": False})
 
 
-# ---- The committed results ----
+# ---- The committed records ----
 
 
 def test_there_are_enough_runs_of_each_recipe():
-    found = [read_json(path)["name"] for path in ALL_RUNS]
+    found = [read_json(path)["name"] for path in RECORDS]
     least = {"baseline15": 3, "baseline30": 2, "baseline60": 1, "baseline_zero30": 1}
     least |= {"fast84": 5, "fast94": 5, "fast94_float32": 1, "clusters": 3}
     assert {name: found.count(name) for name in least if found.count(name) < least[name]} == {}
 
 
-@pytest.mark.parametrize("path", ALL_RUNS, ids=lambda path: path.stem)
-def test_a_committed_run_is_whole_and_todays(path):
-    record = read_json(path)
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_committed_record_is_whole_and_todays(path):
+    record, study = read_json(path), catalogue.by_name(path.stem)
     assert path.stem == f"{record['name']}-seed{record['seed']}"
+    assert study.problem(HERE, TODAY) == ""
     recipe = record["recipe"]
     assert len(record["epochs"]) == recipe.get("then", recipe)["epochs"]
-    assert study.by_name(path.stem).problem() == ""
+    if "scored" in record:
+        scored = record["scored"]
+        assert scored["images"] == {"test": 10_000, "validation": 5_000}[scored["on"]]
+        assert (scored["on"] == "validation") == study.settings.get("validated", False)
+        assert scored["accuracy"] == pytest.approx(scored["correct"] / scored["images"], abs=1e-9)
+    if "carried" in record:
+        assert record["carried"]["versions"] == "locked, not observed"
 
 
-@pytest.mark.parametrize(
-    "record", [read_json(path) for path in ALL_RUNS if "test" in read_json(path)], ids=lambda record: record["name"]
-)
-def test_a_score_agrees_with_its_count(record):
-    assert record["test"]["images"] == 10_000
-    assert record["test"]["accuracy"] == record["test"]["correct"] / record["test"]["images"]
+def test_the_same_twice_is_the_same_to_the_last_bit():
+    ways = read_json(HERE.results / "determinism.json")["ways"]
+    again = [way for way in ways if way["name"].endswith("the same again")]
+    assert [(way["weights"], way["logits"], way["answers"]) for way in again] == [(True, 0, 0)] * 2
 
 
 @pytest.mark.skipif("CIFAR10_DIR" not in os.environ, reason="needs the real images: set CIFAR10_DIR")
-def test_the_shipped_clusters_score_what_their_run_says():
-    record = read_json(PROJECT / "results" / "runs" / "clusters-seed0.json")
-    model = keras.models.load_model(PROJECT / "models" / "clusters.keras")
+def test_the_shipped_clusters_score_what_their_record_says():
+    record = read_json(HERE.runs / "clusters-seed0.json")
+    model = keras.models.load_model(HERE.models / "clusters.keras")
     _, (images, labels) = load_cifar10()
     found = clustering_scores(labels, model.predict(images, batch_size=500, verbose=0).argmax(axis=1))
     # The run was scored in 16 bits.
     assert found == pytest.approx(record["clusters"]["test"]["network"], abs=0.005)
 
 
-# ---- The baseline ----
+# ---- When a record is outdated ----
 
 
 @pytest.fixture
-def chapter(tmp_path, monkeypatch):
-    """A copy of chapter 3 that the digests read: its parsed JSON, and a function that saves it."""
-    notebook = read_json(provenance.TRAINING_CHAPTER)
-    path = tmp_path / "03_train_model.ipynb"
-    monkeypatch.setattr(provenance, "TRAINING_CHAPTER", path)
-    write_json(path, notebook)
-    return lambda old, new: write_json(path, _edited(notebook, old, new))
+def project(tmp_path):
+    """A project with one record, whose code is that of this one."""
+    project = Project(tmp_path)
+    project.runs.mkdir(parents=True)
+    project.build.mkdir()
+    write_json(FAST.path(project), {**FAST.fixed(), "code": FAST.reached(TODAY)})
+    return project
 
 
-def _edited(notebook, old, new):
-    found = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and old in "".join(cell["source"])]
-    assert found
-    for cell in found:
-        cell["source"] = "".join(cell["source"]).replace(old, new)
-    return notebook
+def changed(project, **fields):
+    """What is wrong with the record after ``fields`` of it have changed."""
+    path = FAST.path(project)
+    write_json(path, {**read_json(path), **fields})
+    return FAST.problem(project, TODAY)
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 0.001}, {"epochs": 30}])
-def test_a_setting_changes_the_digest(change):
-    assert provenance.run_digest({**RECORD, "recipe": {**RECORD["recipe"], **change}}) != RECORD["code"]
+def test_a_record_is_todays_until_settings_data_or_code_change(project):
+    assert FAST.problem(project, TODAY) == ""
+    other = dataclasses.replace(FAST, settings={**FAST.settings, "recipe": dataclasses.replace(FAST94, epochs=9)})
+    assert other.problem(project, TODAY) == "its settings have changed since"
+    assert changed(project, data="another") == "its data have changed since"
+    write_json(FAST.path(project), {**FAST.fixed(), "code": {**FAST.reached(TODAY), "scoring.top1": "another-one"}})
+    assert FAST.problem(project, TODAY) == "scoring.top1 has changed since"
+    FAST.path(project).unlink()
+    assert FAST.problem(project, TODAY) == "it is missing"
 
 
-def test_an_edited_training_cell_changes_it(chapter):
-    chapter("keras.optimizers.Adam(learning_rate())", "keras.optimizers.SGD(learning_rate())")
-    assert provenance.run_digest(RECORD) != RECORD["code"]
-
-
-def test_another_cell_does_not(chapter):
-    chapter("(nats)", "(bits)")
-    assert provenance.run_digest(RECORD) == RECORD["code"]
-
-
-def test_a_record_with_other_settings_than_the_study_is_outdated(tmp_path):
-    one = BaselineTraining("baseline_zero15", 0, {"LEARNING_RATE": 0.001})
-    one.path = tmp_path / "record.json"
-    write_json(one.path, RECORD)
-    assert one.problem() == "its recipe has changed since"
-
-
-def test_the_chapters_cells_can_train_outside_of_it():
-    cells = training._chapter_cells({"SEED": 3, "EPOCHS": 7, "COMPUTE": "plain"})
-    assert (cells["recipe"]["seed"], cells["recipe"]["epochs"], cells["recipe"]["type"]) == (3, 7, "float32")
-    assert callable(cells["train"])
-
-
-def test_a_longer_training_goes_on_where_the_shorter_one_ended(tmp_path, monkeypatch):
-    from cifar_helpers.stand_in import load_stand_in
-
-    monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
-    train, test = load_stand_in(200, 100)
-    records = []
-    for epochs, before in [(1, None), (2, "short1-seed0")]:
-        one = BaselineTraining(f"short{epochs}", 0, {"EPOCHS": epochs, "COMPUTE": "plain"}, before)
-        one.beginning()
-        records.append(one.run(train, test)[0])
-        assert [folder.name.rpartition("-")[0] for folder in tmp_path.iterdir()] == [f"short{epochs}-seed0"]
-    assert records[1]["epochs"][0] == records[0]["epochs"][0]
-    assert len(records[1]["epochs"]) == 2
-
-
-def test_a_study_does_not_go_on_from_a_checkpoint_of_other_code(tmp_path, monkeypatch):
-    from cifar_helpers.stand_in import load_stand_in
-
-    monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
-    for cells in ("as it was", "edited"):
-        monkeypatch.setattr(provenance, "_recipe_cells", lambda cells=cells: cells)
-        one = BaselineTraining("short1", 0, {"EPOCHS": 1, "COMPUTE": "plain"})
-        one.beginning()
-        one.run(*load_stand_in(200, 100))
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-# ---- The fast network ----
-
-
-FAST_RUNS = [path for path in ALL_RUNS if "scored" in read_json(path)]
-
-
-@pytest.mark.parametrize("path", FAST_RUNS, ids=lambda path: path.stem)
-def test_a_fast_run_says_what_it_was_scored_on(path):
-    record = read_json(path)
-    images = {"test": (50_000, 10_000), "validation": (45_000, 5_000)}[record["scored"]["on"]]
-    assert (record["images"], record["scored"]["images"]) == images
-    for views in ("plain", "six_views"):
-        correct = record["scored"][views] * record["scored"]["images"]
-        assert 0.1 < record["scored"][views] < 1
-        assert correct == pytest.approx(round(correct), abs=1e-6)
-    assert (record["scored"]["on"] == "validation") == study.by_name(path.stem).validated
-
-
-def test_any_setting_changes_a_runs_digest():
-    settings = dataclasses.asdict(FAST94)
-    before = provenance.run_digest({"recipe": settings})
-    assert provenance.run_digest({"recipe": {**settings, "epochs": 9}}) != before
-    assert provenance.run_digest({"recipe": dataclasses.asdict(FAST84)}) != before
-
-
-@pytest.mark.parametrize("module", ["convolution", "fast_network", "fast_training"])
-def test_editing_what_trains_changes_a_runs_digest(module, tmp_path, monkeypatch):
-    record = {"recipe": dataclasses.asdict(FAST94)}
-    before = provenance.run_digest(record)
-    for name in ("convolution", "fast_network", "fast_training"):
-        text = (provenance.HELPERS / f"{name}.py").read_text()
-        (tmp_path / f"{name}.py").write_text(text + ("EXTRA = 1\n" if name == module else "# a comment\n"))
-    monkeypatch.setattr(provenance, "HELPERS", tmp_path)
-    assert provenance.run_digest(record) != before
-
-
-def test_runs_are_read_in_order_of_seed_and_refused_when_outdated(tmp_path):
-    settings = dataclasses.asdict(FAST94)
-    for seed in (10, 2):
-        record = {"name": "fast94", "seed": seed, "recipe": settings, "code": provenance.run_digest({"recipe": settings})}
-        write_json(tmp_path / f"fast94-seed{seed}.json", record)
-    assert [run["seed"] for run in runs.read_runs(tmp_path, "fast94")] == [2, 10]
-    assert runs.read_runs(tmp_path, "fast84") == []
-    write_json(tmp_path / "fast94-seed2.json", {**record, "seed": 2, "code": "another"})
-    with pytest.raises(runs.OutdatedRun, match="fast94-seed2.json was made by other code.*make study"):
-        runs.read_runs(tmp_path, "fast94")
-
-
-# ---- All of them ----
-
-
-def test_missing_and_changed_results_are_told_apart(tmp_path, monkeypatch):
-    one = FastTraining("fast94", FAST94, 0)
-    one.path = tmp_path / "fast94-seed0.json"
-    monkeypatch.setattr(study, "STUDIES", [one])
-    monkeypatch.setattr(study, "PROJECT", tmp_path)
-    assert one.problem() == "it is missing"
-    assert study.outdated() == {}  # nothing wrong is shown anywhere
-    write_json(one.path, {"code": "another"})
-    assert study.outdated() == {"fast94-seed0.json": "its recipe has changed since"}
-
-
-def test_a_damaged_result_is_one_sentence_and_one_that_makes_no_sense_is_made_anew(tmp_path):
-    one = FastTraining("fast94", FAST94, 0)
-    one.path = tmp_path / "fast94-seed0.json"
-    one.path.write_text('{"code":')
+def test_a_damaged_record_is_one_sentence_and_one_that_makes_no_sense_is_made_anew(project):
+    FAST.path(project).write_text('{"code":')
     with pytest.raises(BadRequest, match="fast94-seed0.json is not whole: restore it from git"):
-        one.problem()
+        FAST.problem(project, TODAY)
     for content in ("[]", "{}", "0"):
-        one.path.write_text(content)
-        assert one.problem() == "its recipe has changed since"
+        FAST.path(project).write_text(content)
+        assert FAST.problem(project, TODAY) == "it is damaged"
+
+
+def test_an_outdated_record_is_found_and_a_missing_one_is_not(project):
+    assert catalogue.outdated(project, TODAY) == {}
+    changed(project, code={})
+    assert list(catalogue.outdated(project, TODAY)) == ["results/runs/fast94-seed0.json"]
+
+
+def test_records_are_read_in_order_of_seed(tmp_path):
+    for seed in (10, 2):
+        write_json(tmp_path / f"fast94-seed{seed}.json", {"seed": seed})
+    assert [record["seed"] for record in read_records(tmp_path, "fast94")] == [2, 10]
+    assert read_records(tmp_path, "fast84") == []
+
+
+# ---- Carrying records over ----
+
+
+def test_a_record_is_carried_only_where_code_stood_unchanged_or_is_proven(project, monkeypatch):
+    today, path = FAST.reached(TODAY), FAST.path(project)
+    stood = {value.partition("-")[0] for name, value in today.items() if name != "scoring.top1"}
+    monkeypatch.setattr(carry, "Code", lambda root: TODAY)
+    monkeypatch.setattr(carry, "_git", lambda *_: "abc")
+    monkeypatch.setattr(carry, "_definitions", lambda *_: stood)
+    write_json(path, {**read_json(path), "code": {}})
+    assert carry.carry(project, {"fast": {"identical": False}}) == {"fast94-seed0": "scoring.top1 differ"}
+    assert carry.carry(project, {"fast": {"identical": True}}) == {}
+    carried = read_json(path)["carried"]
+    assert carried["commit"] == "abc" and carried["proven to give the same"] == ["scoring.top1"]
+    assert FAST.problem(project, TODAY) == ""
+    write_json(path, {**read_json(path), "settings": {}})
+    assert carry.carry(project, {"fast": {"identical": True}}) == {"fast94-seed0": "its settings differ"}
+
+
+# ---- Making them ----
 
 
 def test_names_are_unique_and_an_unknown_one_is_refused():
-    names = [one.name for one in study.STUDIES]
+    names = [study.name for study in catalogue.STUDIES]
     assert len(set(names)) == len(names)
     with pytest.raises(BadRequest, match="RUNS=nothing: no such study"):
-        study.run("nothing")
+        catalogue.run(HERE, "nothing")
 
 
 def test_without_the_images_a_study_says_so_and_starts_nothing(tmp_path, monkeypatch):
-    one = FastTraining("fast94", FAST94, 0)
-    one.path = tmp_path / "fast94-seed0.json"
-    one.make = lambda: pytest.fail("a training was started")
-    monkeypatch.setattr(study, "STUDIES", [one])
+    monkeypatch.setattr(Study, "make", lambda *_: pytest.fail("a training was started"))
     monkeypatch.setenv("CIFAR10_DIR", str(tmp_path))
     with pytest.raises(BadRequest, match="CIFAR10_DIR"):
-        study.run()
+        catalogue.run(Project(tmp_path), "fast94-seed0")
 
 
-def test_a_training_that_stops_leaves_the_committed_result(tmp_path):
-    one = FastTraining("fast94", FAST94, 0)
-    one.path = tmp_path / "fast94-seed0.json"
-    one.path.write_text("old")
-    one.name = "no such study"  # its process ends with an error
+def test_a_training_that_stops_leaves_the_committed_record(project):
+    unknown = dataclasses.replace(FAST, kind="no_such_study")  # its process ends with an error
+    unknown.path(project).write_text("old")
     with pytest.raises(BadRequest, match="stopped before its end; `make study` goes on with it"):
-        one.make()
-    assert one.path.read_text() == "old"
+        unknown.make(project)
+    assert unknown.path(project).read_text() == "old"
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A function that runs a study on 200 drawings, interrupted after so many epochs, if any."""
+    monkeypatch.setattr(training, "load_cifar10", lambda: load_stand_in(200, 100))
+    monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path / "checkpoints"))
+
+    def train(study, after=None):
+        def show(row, number, epochs=None):
+            if number == after:
+                raise KeyboardInterrupt
+
+        def checkpoint(key):
+            return study._checkpoint("float32", [], key)
+
+        return getattr(training, study.function)(study.seed, "float32", checkpoint, show, **study.settings)
+
+    return train
+
+
+SMALL = {
+    "baseline": Study("short", 0, "baseline", {"recipe": Recipe(epochs=2, compute="plain")}),
+    "fast": Study("short", 0, "fast", {"recipe": dataclasses.replace(FAST84, epochs=2, batch_size=50), "validated": True}),
+}
+
+
+@pytest.mark.parametrize("function", SMALL)
+def test_an_interrupted_training_ends_as_one_that_was_not(trained, function, tmp_path):
+    study = SMALL[function]
+    found, model = trained(dataclasses.replace(study, kind="whole"))
+    with pytest.raises(KeyboardInterrupt):
+        trained(study, after=1)
+    again, resumed = trained(study)
+    for ours, theirs in zip(model.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert again["scored"] == found["scored"] and found["scored"]["images"] in (20, 100)
+    assert found["scored"]["correct"] == round(found["scored"]["accuracy"] * found["scored"]["images"])
+
+
+def test_a_longer_training_goes_on_where_the_shorter_one_ended(trained, tmp_path):
+    plain = {"compute": "plain"}
+    short, _ = trained(Study("short1", 0, "baseline", {"recipe": Recipe(epochs=1, **plain)}))
+    long, _ = trained(Study("short2", 0, "baseline", {"recipe": Recipe(epochs=2, **plain)}, earlier="short1"))
+    assert [folder.name.rpartition("-")[0] for folder in (tmp_path / "checkpoints").iterdir()] == ["short2-seed0"]
+    assert long["epochs"][0] == short["epochs"][0] and len(long["epochs"]) == 2
+
+
+def test_a_study_does_not_go_on_from_a_checkpoint_of_other_code(trained, tmp_path, monkeypatch):
+    for code in ("as it was", "edited"):
+        monkeypatch.setenv("TUTORIAL_CODE", code)
+        trained(SMALL["fast"])
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def test_a_study_records_what_it_ran_with(trained, project, monkeypatch):
+    study = dataclasses.replace(SMALL["fast"], model="models/short.keras", dtype="float32")
+    monkeypatch.setattr("runner.studies.study.Code", lambda root: TODAY)
+    before = dict(os.environ)
+    study.train(project)
+    os.environ.clear()
+    os.environ.update(before)
+    record = read_json(study.path(project))
+    assert study.problem(project, TODAY) == "" and record["versions"]["keras"] == keras.__version__
+    assert list(record["writes"]) == ["models/short.keras"] and (project.root / "models/short.keras").exists()
+    assert not list(project.checkpoints.iterdir()) if project.checkpoints.exists() else True
 
 
 # ---- The same twice ----
-
-
-def test_the_same_twice_is_the_same_to_the_last_bit():
-    ways = read_json(PROJECT / "results" / "determinism.json")["ways"]
-    again = [way for way in ways if way["name"].endswith("the same again")]
-    assert [(way["weights"], way["logits"], way["answers"]) for way in again] == [(True, 0, 0)] * 2
 
 
 def test_ways_are_compared_bit_by_bit_and_answer_by_answer():

@@ -95,7 +95,7 @@ class DeterminismStudy:
             **self.fixed(), "code": code, "reads": {NETWORK: file_digest(project.root / NETWORK)},
             "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
         }  # fmt: skip
-        write_json(folder / "new.json", {**record, "results": rows, "hardware": machine()})
+        write_json(folder / "new.json", {**record, "ways": rows, "hardware": machine()})
         publish.together(project, {self.path(project): folder / "new.json"})
 
 
