@@ -15,6 +15,8 @@ export JUPYTER_PREFER_ENV_PATH := 1
 quote = '$(subst ','\'',$(1))'
 names := $(sort $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 names := $(filter-out PYTHON CIFAR10_DIR,$(names))
+# Exported variables are not meant for this project: a setting counts only where it stands on the command line.
+given = $(if $(filter command,$(origin $(1))),$(value $(1)))
 parameters = $(foreach name,$(names),$(call quote,$(name)=$(value $(name))))
 
 # Stops where chapters are being executed: what they work on is not to be removed.
@@ -43,24 +45,28 @@ study: ## make the results of long trainings that are missing or outdated, or so
 bench: ## time two ways of training in turn, and compare with the best this machine can do
 	@$(python) -m runner bench
 
-# Every chapter and solution in its quick profile on the stand-in; then the fast tests, and every cell of the chapters
-# again, whose outputs must be the same.
-test: ## run every chapter quickly on drawings, then the fast tests
+# Two tests at a time; those of one file follow each other in one process, as notebooks and shared fixtures need it.
+pytest = env -u MAKEFLAGS -u MAKELEVEL -u MAKEOVERRIDES TUTORIAL_FAULT_FULL=$(call quote,$(call given,FULL)) \
+	TUTORIAL_FAULT_SEED=$(call quote,$(call given,SEED)) \
+	"$$python" -m pytest -v --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=25
+
+# tests/chapters executes every chapter and solution, the training ones both ways; other tests run beside it. Then every
+# cell is executed again and has to show the same: of the chapters that train, and of all with FULL=1.
+test: ## run every chapter quickly on drawings, then again, and the fast tests: FULL=1 for every repetition
 	@$(idle)
-	@rm -rf build/stand-in
-	@$(python) -m runner execute DATA=stand-in
-	@TUTORIAL_ARTEFACTS="$$PWD/build/stand-in"; export TUTORIAL_ARTEFACTS; \
-		$(python) -m pytest --nbval --nbval-current-env -v tests build/stand-in/*.ipynb --ignore=tests/site --ignore=tests/faults
+	@rm -rf build/stand-in*
+	@python=$$(sh runner/bootstrap.sh) && $(pytest) tests --ignore=tests/site --ignore=tests/faults && \
+		TUTORIAL_ARTEFACTS="$$PWD/build/stand-in" $(pytest) --nbval --nbval-current-env \
+			$(if $(call given,FULL),build/stand-in/*.ipynb,build/stand-in/03_*.ipynb build/stand-in/06_*.ipynb)
 
-test-site: ## open every page of the site, and chapter 1 in JupyterLab, in a real browser
+test-site: ## open every page of the site, and chapter 1 in JupyterLab, in a real browser: FULL=1 for all screens
 	@$(MAKE) --no-print-directory site
-	@$(python) -m pytest -v -rs tests/site
+	@python=$$(sh runner/bootstrap.sh) && $(pytest) -rs tests/site
 
-test-faults: ## interrupt, damage and deceive it, and count what is lost: SEED=1 for other faults
-	@TUTORIAL_FAULT_SEED=$(call quote,$(or $(SEED),0)); export TUTORIAL_FAULT_SEED; \
-		$(python) -m pytest -v -rs tests/faults
+test-faults: ## interrupt, damage and deceive it, and count what is lost: SEED=1 for other faults, FULL=1 for more
+	@python=$$(sh runner/bootstrap.sh) && $(pytest) -rs tests/faults
 
-test-all: ## run everything that continuous integration runs
+test-all: ## run everything that continuous integration runs: FULL=1 for all of it, as every week
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-site
 	@$(MAKE) --no-print-directory test-faults

@@ -89,7 +89,8 @@ def load_classifier(path, card):
     import keras
     from keras.src.saving.serialization_lib import SafeModeScope
 
-    with tempfile.TemporaryDirectory() as folder:  # what was verified gets loaded, whatever happens to the file meanwhile
+    # What was verified gets loaded, whatever happens to the file meanwhile.
+    with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
         copy.write_bytes(content)
         try:
@@ -100,7 +101,9 @@ def load_classifier(path, card):
             with SafeModeScope(True):
                 return Classifier(keras.models.load_model(copy, compile=False, safe_mode=True), card)
         except Exception:  # what Keras raises for a file that makes no sense is anything
-            raise DamagedModel(f"{path.name} is no network that Keras loads safely: restore models/ from git.") from None
+            raise DamagedModel(
+                f"{path.name} is no network that Keras loads safely: restore models/ from git."
+            ) from None
 
 
 def show_answer(picture, pixels, likely, threshold=None):

@@ -12,8 +12,16 @@ from cifar_helpers import fetch, stand_in
 from cifar_helpers.fetch import DataDamaged, DataUnavailable
 
 __all__ = [
-    *("CHECKSUM", "CLASSES", "DataDamaged", "DataUnavailable", "checksum", "class_names", "load_cifar10"),
-    *("load_images", "split_indices", "split_validation"),
+    "CHECKSUM",
+    "CLASSES",
+    "DataDamaged",
+    "DataUnavailable",
+    "checksum",
+    "class_names",
+    "load_cifar10",
+    "load_images",
+    "split_indices",
+    "split_validation",
 ]
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -101,9 +109,7 @@ def split_indices(y_train, fraction=0.1, seed=0):
     from sklearn.model_selection import train_test_split
 
     labels = np.ravel(y_train)
-    train, validation = train_test_split(
-        np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed
-    )
+    train, validation = train_test_split(np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed)
     return np.sort(train), np.sort(validation)
 
 

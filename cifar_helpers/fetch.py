@@ -56,7 +56,7 @@ def cifar10():
     Returns
     -------
     (x_train, y_train), (x_test, y_test)
-        uint8 images of shape (n, 32, 32, 3) with pixels 0-255, uint8 labels 0-9 of shape (n, 1); n is 50,000 and 10,000.
+        uint8 images of shape (n, 32, 32, 3) with pixels 0-255, uint8 labels 0-9 of shape (n, 1); n: 50,000, 10,000.
 
     Raises
     ------
@@ -107,7 +107,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         return self._allowed[module, name]
 
 
-# folder: as the archive names it.  digests: of each file by `algorithm`, in the order of the images, the test images last.
+# folder: as the archive names it.  digests: of each file by `algorithm`; the test images are the last.
 # parse: a function from a file's content to pixels (n, 3072) and labels (n,).
 _Layout = namedtuple("_Layout", "folder archive archive_sha256 algorithm digests parse")
 
@@ -162,14 +162,16 @@ def _read_first(places):
         except OSError as error:
             reason = f"{error.filename or path} cannot be read ({error.strerror or error})"
             failures.append(DataUnavailable(f"{reason}; {WAYS_BACK}."))
-    raise failures[0] if failures else DataUnavailable(
+    if failures:
+        raise failures[0]
+    raise DataUnavailable(
         f"{places[0]} holds neither the official files ({', '.join(_BINARY.digests)}; or the same names without .bin) "
         f"nor {_BINARY.archive} nor {_PYTHON.archive}; {WAYS_BACK}."
     )
 
 
 def _copies_in(place):
-    """Return every copy in `place`, whole or not: archives, or folders with their layout; these, being faster, first."""
+    """Return every copy in `place`, whole or not: archives, or folders with their layout, which are read faster."""
     folders = [(folder, layout) for layout in _LAYOUTS for folder in (place, place / layout.folder)]
     return [
         *([(place, None)] if os.path.isfile(place) else []),

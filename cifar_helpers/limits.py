@@ -6,7 +6,7 @@ import threading
 
 
 class OverTime(BaseException):
-    """The work under a time limit took too long. No library takes it for an error of its own, which it would pass over."""
+    """The work under a time limit took too long. No library takes this for an error of its own, and passes over it."""
 
 
 @contextlib.contextmanager

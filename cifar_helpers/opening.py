@@ -1,4 +1,4 @@
-"""Strangers' pictures, opened safely: any file gives an upright picture in colour or one sentence, in bounded time and memory."""
+"""Strangers' pictures, opened safely: any file gives an upright picture or one sentence, in little time and memory."""
 
 import contextlib
 import io
@@ -105,7 +105,9 @@ def _require_regular(path):
     except (OSError, ValueError):  # not there, a name too long, a zero byte in the name
         raise BadPicture(f"There is no file {str(path)!r}.") from None
     if not stat.S_ISREG(found.st_mode):
-        raise BadPicture(f"{path} is {'a folder, not a picture' if stat.S_ISDIR(found.st_mode) else 'not a regular file'}.")
+        raise BadPicture(
+            f"{path} is {'a folder, not a picture' if stat.S_ISDIR(found.st_mode) else 'not a regular file'}."
+        )
     if found.st_size > MOST_BYTES:
         raise BadPicture(f"{path} has more than {MOST_BYTES:,} bytes: make a smaller copy of it.")
 

@@ -3,32 +3,27 @@
 The checksum tables are replaced by those of the tiny files; everything else is what a reader's machine runs.
 """
 
-import functools
 import hashlib
-import http.server
 import os
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
-from tiny_cifar import IMAGES_PER_FILE, TINY, assert_tiny, trust, write
 
 from cifar_helpers import data, fetch
+from tiny_cifar import IMAGES_PER_FILE, TINY, assert_tiny, trust, write
 
 REAL_CHECKSUM, REAL_PLACE, REAL_KERAS_FOLDERS = data.CHECKSUM, os.environ.get("CIFAR10_DIR"), fetch._keras_folders
 
 
 @pytest.fixture(autouse=True)
 def sealed(monkeypatch, tmp_path):
-    """No official copy, no Keras cache and no network, unless a test provides them."""
+    """No official copy and no Keras cache, unless a test provides them, and no download."""
     trust(monkeypatch)
-    monkeypatch.setattr(fetch, "URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
-    monkeypatch.setattr(fetch, "RETRIES", 0)
+    monkeypatch.delenv("CIFAR10_DIR", raising=False)
+    monkeypatch.setattr(fetch, "_download", lambda: pytest.fail("downloaded"))
     monkeypatch.setattr(fetch, "_keras_folders", lambda: (tmp_path / "keras/datasets", tmp_path / "other/datasets"))
-    for variable in ("CIFAR10_DIR", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture
@@ -112,9 +107,8 @@ def test_unreadable_file_is_named(folder):
     assert f"{folder / 'data_batch_1.bin'} cannot be read" in refusal()
 
 
-def test_set_variable_never_leads_to_the_cache_or_a_download(folder, monkeypatch, tmp_path):
+def test_set_variable_never_leads_to_the_cache_or_a_download(folder, tmp_path):
     write(tmp_path / "keras/datasets", {fetch.KERAS_ARCHIVE: TINY.python_archive})
-    monkeypatch.setattr(fetch, "_download", lambda: pytest.fail("downloaded"))
     folder.rmdir()
     assert str(folder) in refusal()
 
@@ -147,76 +141,6 @@ def test_keras_home_is_where_keras_looks(monkeypatch, tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# The download, from a server on this machine
-
-
-@pytest.fixture
-def server(monkeypatch):
-    """Answer one request with the archive.  What can go wrong: tests/faults/test_downloads.py."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            content = answers.pop()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_):
-            pass
-
-    answers = [TINY.python_archive]
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
-        monkeypatch.setattr(fetch, "URL", f"http://127.0.0.1:{listener.server_port}/cifar-10-python.tar.gz")
-        thread = threading.Thread(target=functools.partial(listener.serve_forever, poll_interval=0.01))
-        thread.start()
-        yield
-        listener.shutdown()
-        thread.join()
-
-
-def test_download_happens_once_and_leaves_the_archive_and_nothing_else(server, tmp_path, capsys):
-    write(tmp_path / "keras/datasets", {fetch.KERAS_ARCHIVE: b"half an archive"})
-    assert_tiny(data.load_cifar10())
-    assert_tiny(data.load_cifar10())  # a second request would find no answer
-    assert os.listdir(tmp_path / "keras/datasets") == [fetch.KERAS_ARCHIVE]
-    out, err = capsys.readouterr()
-    assert out == "" and err.startswith("Downloading CIFAR-10 (170 MB) from http://127.0.0.1")
-
-
-def test_keras_finds_what_was_downloaded(server, tmp_path):
-    data.load_cifar10()
-    # As keras.datasets.cifar10 asks for it, but for the checksum. Without an answer left, a second download would fail.
-    from keras.utils import get_file
-
-    found = get_file(
-        fname="cifar-10-batches-py-target",
-        origin=fetch.URL,
-        extract=True,
-        file_hash=fetch._PYTHON.archive_sha256,
-        cache_dir=str(tmp_path / "keras"),
-    )
-    assert os.path.exists(os.path.join(found, "cifar-10-batches-py", "data_batch_1"))
-
-
-def test_without_network_the_sentence_names_every_way_out():
-    message = refusal()
-    assert "the connection failed" in message and fetch.WAYS_OUT in message
-
-
-def test_folder_that_cannot_be_written_is_named(server, tmp_path):
-    (tmp_path / "keras").mkdir()
-    (tmp_path / "keras/datasets").write_text("a file where a folder should be")
-    assert f"{tmp_path / 'keras/datasets'} cannot be written" in refusal()
-
-
-def test_download_goes_where_keras_goes_when_its_home_is_not_writable(server, monkeypatch, tmp_path):
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path / "keras")
-    data.load_cifar10()
-    assert os.listdir(tmp_path / "other/datasets") == [fetch.KERAS_ARCHIVE]
-
-
-# --------------------------------------------------------------------------------------------------------------------
 # Choosing a data set, limiting it, splitting it
 
 
@@ -240,7 +164,7 @@ def test_no_limit_keeps_all(folder, limit):
 
 
 def test_what_is_unknown_is_refused():
-    with pytest.raises(ValueError, match="must be \"cifar10\" or \"stand-in\", not 'mnist'"):
+    with pytest.raises(ValueError, match='must be "cifar10" or "stand-in", not \'mnist\''):
         data.load_images("mnist")
     with pytest.raises(ValueError, match="not -1"):
         data.load_images("stand-in", limit=-1)

@@ -86,7 +86,9 @@ def test_odd_exif_data_are_no_obstacle(tmp_path):
     exif[0x0112], exif[0x0100] = 6, 1
     whole = exif.tobytes()
     width = whole.index(struct.pack("<H" if b"II" in whole[:8] else ">H", 0x0100))
-    odd = whole[: width + 2] + struct.pack("<H" if b"II" in whole[:8] else ">H", 7) + whole[width + 4 :]  # of no defined type
+    odd = (
+        whole[: width + 2] + struct.pack("<H" if b"II" in whole[:8] else ">H", 7) + whole[width + 4 :]
+    )  # of no defined type
     halves((96, 64)).rotate(90, expand=True).save(tmp_path / "odd.jpg", exif=odd, quality=95)
     picture, _ = read_picture(tmp_path / "odd.jpg")
     assert picture.size == (96, 64)
@@ -137,7 +139,9 @@ def refusal(path):
     return sentence
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg xmlns='x'/>", bytes(range(256)) * 9])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg xmlns='x'/>", bytes(range(256)) * 9]
+)
 def test_what_is_no_picture_is_refused(tmp_path, content):
     path = tmp_path / "picture.png"
     path.write_bytes(content)

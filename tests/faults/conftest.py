@@ -7,27 +7,27 @@ from collections import Counter
 import numpy as np
 import pytest
 
-SEED = int(os.environ.get("TUTORIAL_FAULT_SEED", "0"))
-BOOKS = {}  # kind of fault: how often injected, and how often survived
+SEED = int(os.environ.get("TUTORIAL_FAULT_SEED") or 0)
 
 
 @pytest.fixture
-def fault():
+def fault(request):
     """A context for each fault, which names its kind: it is survived if the block under it ends without an error.
 
-    A block that is skipped counts for nothing.
+    A block that is skipped counts for nothing.  What happened goes with the test's report, so that the books are
+    whole although several processes share the tests.
     """
 
     @contextlib.contextmanager
     def inject(kind, count=1):
-        book = BOOKS.setdefault(kind, Counter())
-        book["injected"] += count
+        entry = {"kind": kind, "injected": count, "survived": 0}
+        request.node.user_properties.append(("fault", entry))
         try:
             yield
         except pytest.skip.Exception:
-            book["injected"] -= count
+            entry["injected"] = 0
             raise
-        book["survived"] += count
+        entry["survived"] = count
 
     return inject
 
@@ -40,12 +40,18 @@ def rng(request):
 
 def pytest_terminal_summary(terminalreporter):
     """The closing table."""
-    if not BOOKS:
+    reports = [report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "call"]
+    entries = [value for report in reports for name, value in report.user_properties if name == "fault"]
+    if not entries:
         return
-    rows = [(kind, book["injected"], book["survived"], book["injected"] - book["survived"]) for kind, book in BOOKS.items()]
-    rows.append(("all", *(sum(column) for column in list(zip(*rows))[1:])))
-    width = max(len(row[0]) for row in rows)
+    injected, survived = Counter(), Counter()
+    for entry in entries:
+        for kind in (entry["kind"], "all"):
+            injected[kind] += entry["injected"]
+            survived[kind] += entry["survived"]
+    width = max(map(len, injected))
     terminalreporter.section(f"faults, seed {SEED}")
     terminalreporter.write_line(f"{'':{width}}  injected  survived      lost")
-    for kind, *counts in rows:
+    for kind in sorted(injected, key="all".__eq__):  # the sum last
+        counts = (injected[kind], survived[kind], injected[kind] - survived[kind])
         terminalreporter.write_line(f"{kind:{width}}" + "".join(f"{count:10,}" for count in counts))

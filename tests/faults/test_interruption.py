@@ -1,5 +1,6 @@
 """Signals at random moments: what readers see is always old or new, and the next run brings all to its end."""
 
+import contextlib
 import hashlib
 import http.server
 import os
@@ -42,19 +43,15 @@ def await_handlers(process):
         time.sleep(0.01)
 
 
-def runs_for(process, seconds):
-    """Whether ``process`` is still there after some seconds: what has ended by itself is no fault."""
-    try:
+def hits(process, number, seconds=0):
+    """Send a signal after some seconds; returns whether it hit, and not a process that had ended or was just ending.
+
+    Ctrl-C reaches the whole group.
+    """
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return True
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
-    return False
-
-
-def hits(process, number):
-    """Send a signal; returns whether it hit, and not a process that was just ending.  Ctrl-C reaches the whole group."""
+        assert process.returncode == 0, process.communicate()[1]
+        return False
     if number == signal.SIGINT:
         os.killpg(process.pid, number)
     else:
@@ -125,21 +122,21 @@ def publishing(tmp_path):
 
 
 @needs_proc
-def test_files_that_are_published_together_are_each_whole_and_in_the_end_all_of_one_run(publishing, fault, rng):
+def test_files_that_are_published_together_are_each_whole_and_in_the_end_all_of_one_run(publishing, fault, rng, times):
     def run(first):
         return started([sys.executable, "-c", PUBLISHING, str(first)], publishing.folder)
 
-    process, begun = run(1), time.monotonic()
+    process = run(1)
     await_handlers(process)
     begun = time.monotonic()
-    assert process.communicate(timeout=120)[0].split() == ["0"]
-    duration, kills = time.monotonic() - begun, 0
-    for attempt in range(1, 201):
-        if kills == 40:
+    assert process.communicate(timeout=MOMENT)[0].split() == ["0"]
+    duration, kills, wanted = time.monotonic() - begun, 0, times(12, 40)
+    for attempt in range(1, 5 * wanted + 1):
+        if kills == wanted:
             break
-        process = run(100 * attempt)
+        process, number = run(100 * attempt), SIGNALS[attempt % 3]
         await_handlers(process)
-        if not runs_for(process, rng.uniform(0, duration)) or not hits(process, number := SIGNALS[attempt % 3]):
+        if not hits(process, number, rng.uniform(0, duration)):
             continue
         kills += 1
         with fault("kill, while publishing"):
@@ -151,33 +148,31 @@ def test_files_that_are_published_together_are_each_whole_and_in_the_end_all_of_
                 assert len(last.stdout.readline().split()) == 1
                 last.kill()
                 last.communicate()
-    assert kills == 40
+    assert kills == wanted
 
 
-def test_a_run_that_was_killed_between_two_files_is_finished_by_check(publishing, fault):
+HALF = """
+    whole, done = os.replace, []
+
+    def half(made, target):
+        done.append(target)
+        whole(made, target) if len(done) < 8 else os._exit(9)
+
+    os.replace = half
+"""
+NONE = "\n    publish.finish = lambda project: project.ready.exists() and os._exit(9)\n"
+
+
+@pytest.mark.parametrize("stop", [HALF, NONE], ids=["half of them", "none of them"])
+def test_what_a_killed_run_was_publishing_is_finished_by_check_but_for_what_was_edited_since(publishing, fault, stop):
     """The moment that random kills seldom meet."""
-    broken = PUBLISHING.replace(
-        "    for generation", "    import os\n    whole, done = os.replace, []\n"
-        "    def half(made, target):\n        done.append(target)\n        whole(made, target) if len(done) < 8 else os._exit(9)\n"
-        "    os.replace = half\n    for generation", 1,
-    )  # fmt: skip
     with fault("kill, between two published files"):
+        broken = PUBLISHING.replace("    for generation", f"    import os{stop}    for generation", 1)
         process = started([sys.executable, "-c", broken, "7"], publishing.folder)
         process.communicate(timeout=MOMENT)
         assert process.returncode == 9
-        assert len({publishing.path(name).read_text()[:6] for name in NAMES}) == 2
-        publishing.path("notebooks/01_first.ipynb").unlink()  # not a page: `check` shall look no further
-        publishing.run("check")
-        assert {publishing.path(name).read_text()[:6] for name in NAMES[1:]} == {"    7\n"}
-
-
-def test_what_was_edited_after_the_kill_is_not_overwritten(publishing, fault):
-    stopped = PUBLISHING.replace("    for generation", "    import os\n    publish.finish = lambda project: project.ready.exists() and os._exit(9)\n    for generation", 1)
-    with fault("kill, between two published files"):
-        process = started([sys.executable, "-c", stopped, "7"], publishing.folder)
-        process.communicate(timeout=MOMENT)
-        assert process.returncode == 9
-        publishing.path(NAMES[0]).write_text("edited")
+        assert len({publishing.path(name).read_text()[:6] for name in NAMES}) == (2 if stop == HALF else 1)
+        publishing.path(NAMES[0]).write_text("edited")  # not a page: `check` shall look no further
         publishing.run("check")
         assert publishing.path(NAMES[0]).read_text() == "edited"
         assert {publishing.path(name).read_text()[:6] for name in NAMES[1:]} == {"    7\n"}
@@ -187,17 +182,17 @@ def test_what_was_edited_after_the_kill_is_not_overwritten(publishing, fault):
 
 
 @needs_proc
-def test_execute_killed_at_any_moment_leaves_each_file_old_or_new_and_no_process(tmp_path, fault, rng):
+def test_execute_killed_at_any_moment_leaves_each_file_old_or_new_and_no_process(tmp_path, fault, rng, times):
     toy = Toy.build(tmp_path / "project")
     toy.edit_cell("01_first", "print('value', value)", "print('value', value); time.sleep(1)")
     begun = time.monotonic()
     assert toy.run("execute").returncode == 0
     duration, kills = time.monotonic() - begun, 0
-    for attempt in range(6):
+    for attempt in range(times(3, 6)):
         before = toy.published()
-        process = started(toy.command("execute"), toy.folder)
+        process, number = started(toy.command("execute"), toy.folder), SIGNALS[attempt % 3]
         await_handlers(process)
-        if not runs_for(process, rng.uniform(0, duration)) or not hits(process, number := SIGNALS[attempt % 3]):
+        if not hits(process, number, rng.uniform(0, duration)):
             continue
         kills += 1
         with fault("kill, make execute"):
@@ -219,7 +214,9 @@ time.sleep(600)
 
 
 @needs_proc
-@pytest.mark.parametrize("number", [*SIGNALS, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGHUP, *(pytest.param(other, marks=pytest.mark.full) for other in SIGNALS[1:])]
+)
 def test_study_takes_its_training_with_it(tmp_path, fault, number):
     toy = Toy.build(tmp_path / "project")
     toy.give_study(ENDLESS)
@@ -236,16 +233,15 @@ def test_study_takes_its_training_with_it(tmp_path, fault, number):
 
 
 @needs_proc
-def test_ctrl_c_ends_a_study_in_one_sentence_whatever_its_training_is_doing(tmp_path, fault, rng):
+def test_ctrl_c_ends_a_study_in_one_sentence_whatever_its_training_is_doing(tmp_path, fault, rng, times):
     """Also while that is starting: a terminal sends the signal to all processes of a command."""
     toy = Toy.build(tmp_path / "project")
     toy.give_study(ENDLESS)
-    for _ in range(6):
+    for _ in range(times(3, 6)):
         process = started(toy.command("study"), toy.folder)
         await_handlers(process)
-        assert runs_for(process, rng.uniform(0, 0.6))
         with fault("kill, make study"):
-            assert hits(process, signal.SIGINT)
+            assert hits(process, signal.SIGINT, rng.uniform(0, 0.6))
             assert_ended_by(process, signal.SIGINT)
             assert left_behind(toy.folder) == []
 
@@ -305,7 +301,7 @@ np.savez(sys.argv[1], *model.get_weights(), *fast.model.get_weights(), json.dump
 """
 
 
-def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault, rng):
+def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault, rng, times):
     def run(name):
         folder = tmp_path / f"checkpoints-{name}"
         process = started(
@@ -319,7 +315,7 @@ def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault
     epochs, done, kills = output.count("\n"), 0, 0
     assert epochs == 18, errors
     while True:
-        process, until = run("killed"), done + rng.integers(2, 6)  # lines: finished epochs are printed again
+        process, until = run("killed"), done + rng.integers(*times((4, 8), (2, 6)))  # lines: finished epochs are printed again
         for _ in range(min(until, epochs)):
             process.stdout.readline()
         if until >= epochs:
@@ -347,7 +343,7 @@ print(fetch._download().stat().st_size, flush=True)
 """
 
 
-def test_two_clones_that_download_at_once_share_a_whole_file_or_none(tmp_path, fault, rng):
+def test_two_clones_that_download_at_once_share_a_whole_file_or_none(tmp_path, fault, rng, times):
     content = rng.bytes(3 * 10**6)
     digest = hashlib.sha256(content).hexdigest()
 
@@ -374,7 +370,7 @@ def test_two_clones_that_download_at_once_share_a_whole_file_or_none(tmp_path, f
         command = [sys.executable, "-c", DOWNLOADING, digest, f"http://127.0.0.1:{server.server_port}/"]
         variables = {"KERAS_HOME": str(tmp_path / "keras"), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
         cache = tmp_path / "keras" / "datasets" / "cifar-10-batches-py-target_archive"
-        for _ in range(4):
+        for _ in range(times(2, 4)):
             cache.unlink(missing_ok=True)
             clones = [started(command, PROJECT, **variables) for _ in range(2)]
             for clone in clones:

@@ -48,7 +48,9 @@ def mutated(content, rng):
         if kind == 0:
             changed[place : place + 1] = bytes([rng.integers(256)])
         elif kind == 1:
-            changed[place : place + 4] = rng.choice([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\xff\xff"])
+            changed[place : place + 4] = rng.choice(
+                [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\xff\xff"]
+            )
         elif kind == 2:
             del changed[place : place + int(rng.integers(1, 50))]
         elif kind == 3:
@@ -114,7 +116,8 @@ def png(width, height, depth=8, colour=2):
 
 BOMBS = {
     "png": png(2**31 - 1, 2**31 - 1), "wide.png": png(2**31 - 1, 1), "high.png": png(1, 2**31 - 1),
-    "grey.png": png(30_000, 30_000, 1, 0), "bmp": b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, 2**30, 2**30, 1, 24, 0, 0, 0, 0, 0, 0),
+    "grey.png": png(30_000, 30_000, 1, 0),
+    "bmp": b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, 2**30, 2**30, 1, 24, 0, 0, 0, 0, 0, 0),
     "gif": b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b",\0\0\0\0\xff\xff\xff\xff\0\x02\x01\x44\0;",
     "ppm": b"P6 99999999 99999999 255\n", "empty.png": b"", "text.png": b"hello\n", "null.jpg": bytes(10_000),
     "text.gif": b"GIF89a", "script.png": b"#!/bin/sh\ntouch mark\n", "page.jpg": b"<html></html>",
@@ -153,7 +156,8 @@ def jpeg_of_many_scans(side):
 
 SLOW = {
     "bmp": lambda: rle_bmp(4000), "jpg": lambda: jpeg_of_many_scans(3000),
-    "ppm": lambda: b"P6 4000 4000 100\n" + bytes(3 * 4000**2), "plain.ppm": lambda: b"P3 3000 3000 255\n" + b"1 " * 3 * 3000**2,
+    "ppm": lambda: b"P6 4000 4000 100\n" + bytes(3 * 4000**2),
+    "plain.ppm": lambda: b"P3 3000 3000 255\n" + b"1 " * 3 * 3000**2,
 }  # fmt: skip
 
 
@@ -172,7 +176,18 @@ def test_a_picture_that_takes_too_long_is_refused(fault, monkeypatch, tmp_path, 
 def tiles(width, side, count, depth=1):
     """A TIFF file of that width and one row, in tiles of that side and height that are all the same few bytes."""
     packed = zlib.compress(bytes(8 * side))
-    tags = {256: width, 257: 1, 258: 8, 259: 8, 262: 1, 277: 1, 322: side // depth, 323: side, 324: 134, 325: len(packed)}
+    tags = {
+        256: width,
+        257: 1,
+        258: 8,
+        259: 8,
+        262: 1,
+        277: 1,
+        322: side // depth,
+        323: side,
+        324: 134,
+        325: len(packed),
+    }
     places = struct.pack(f"<{count}I", *[134 + 8 * count] * count) + struct.pack(f"<{count}I", *[len(packed)] * count)
     if count > 1:
         tags[325] = 134 + 4 * count
@@ -181,7 +196,9 @@ def tiles(width, side, count, depth=1):
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + (places if count > 1 else b"") + packed
 
 
-@pytest.mark.parametrize("content", [tiles(100, 40_000, 1), tiles(4800, 500_000, 300, depth=31_250)], ids=["huge", "many and high"])
+@pytest.mark.parametrize(
+    "content", [tiles(100, 40_000, 1), tiles(4800, 500_000, 300, depth=31_250)], ids=["huge", "many and high"]
+)
 def test_a_small_picture_in_huge_tiles_is_refused(fault, tmp_path, content):
     """Its decoder would take 1.6 GB, or unpack 2.4 thousand million pixels in one go, where no signal reaches it."""
     (tmp_path / "tiles.tif").write_bytes(content)

@@ -41,7 +41,10 @@ def is_one_sentence(errors):
 # --- no room ---
 
 
-@pytest.mark.parametrize("left", [0, 8_000, 24_000])
+ONLY_FULL = {"marks": pytest.mark.full}
+
+
+@pytest.mark.parametrize("left", [8_000, pytest.param(0, **ONLY_FULL), pytest.param(24_000, **ONLY_FULL)])
 def test_a_full_disk_stops_execute_and_leaves_what_is_published(small, fault, left):
     toy = Toy.build(small / "project")
     before = toy.published()
@@ -83,7 +86,7 @@ with h5py.File(HERE.build / "new.h5", "w") as file:
 }
 
 
-@pytest.mark.parametrize("how", ["plain", "hdf5"])
+@pytest.mark.parametrize("how", [pytest.param("plain", **ONLY_FULL), "hdf5"])
 def test_a_full_disk_stops_a_study_without_a_traceback(tmp_path, fault, how):
     toy = Toy.build(tmp_path / "project")
     toy.give_study(LARGE[how])
@@ -99,7 +102,7 @@ def test_a_full_disk_stops_a_study_without_a_traceback(tmp_path, fault, how):
         assert toy.published() == before
 
 
-@pytest.mark.parametrize("room", [0, 600_000])
+@pytest.mark.parametrize("room", [pytest.param(0, **ONLY_FULL), 600_000])
 def test_a_full_disk_stops_the_site_and_leaves_the_one_before(small, fault, room, monkeypatch):
     """room: what is left for the folder that Sphinx writes to, or for some of what it writes."""
     writes = "import os, sys; os.makedirs(sys.argv[-1]); open(sys.argv[-1] + '/index.html', 'wb').write(bytes(10**7))"

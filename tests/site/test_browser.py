@@ -9,7 +9,11 @@ PAGES = [
     *(path.stem for path in sorted(DOCS.glob("*.md"))), "CONTRIBUTING", "search",
     *(f"notebooks/{chapter.name}" for chapter in all_chapters()),
 ]  # fmt: skip
-WIDTHS, SCHEMES = (360, 1280), ("light", "dark")
+# A screen of every width and both schemes; all four pairs with FULL=1.
+SCREENS = [
+    (360, "dark"), (1280, "light"),
+    *(pytest.param(*screen, marks=pytest.mark.full) for screen in [(360, "light"), (1280, "dark")]),
+]  # fmt: skip
 WORD, FOUND_ON = "Hungarian", "05_unsupervised_classification.html"  # a word that one chapter teaches
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
@@ -47,19 +51,16 @@ def test_every_page_is_in_the_list(site):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_on_every_screen(browser, address, name):
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
+def test_page_on_every_screen(browser, address, name, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    for width in WIDTHS:
-        for scheme in SCHEMES:
-            with Visit(browser, f"{address}/{name}.html", width, scheme) as visit:
-                visit.page.wait_for_load_state("networkidle")
-                violations = axe.run(visit.page, options=AXE).response["violations"]
-                wide = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-            where = f"{name} at {width} pixels, {scheme}"
-            assert visit.trouble == [], where
-            assert wide <= 0, f"{where}: {wide} pixels too wide"
-            found = [(rule["id"], node["html"][:200]) for rule in violations for node in rule["nodes"][:3]]
-            assert found == [], where
+    with Visit(browser, f"{address}/{name}.html", width, scheme) as visit:
+        visit.page.wait_for_load_state("networkidle")
+        violations = axe.run(visit.page, options=AXE).response["violations"]
+        wide = visit.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert visit.trouble == []
+    assert wide <= 0, f"{wide} pixels too wide"
+    assert [(rule["id"], node["html"][:200]) for rule in violations for node in rule["nodes"][:3]] == []
 
 
 @pytest.mark.parametrize("served", [True, False], ids=["served", "from a folder"])
