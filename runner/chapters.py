@@ -53,7 +53,9 @@ class Chapter:
         try:
             return ast.parse("\n".join(source(cell) for cell in self.code_cells))
         except SyntaxError as error:
-            raise BadRequest(f"{self.name}: a code cell is not Python ({error.msg}): {(error.text or '').strip()}") from None
+            raise BadRequest(
+                f"{self.name}: a code cell is not Python ({error.msg}): {(error.text or '').strip()}"
+            ) from None
         except (ValueError, RecursionError, MemoryError) as error:
             raise BadRequest(f"{self.name}: a code cell is not Python ({error}).") from None
 
@@ -157,7 +159,9 @@ def damaged(path, what):
 def all_chapters(project=HERE):
     """Every chapter in order, each followed by the solutions of its exercises."""
     paths = [path for folder in (".", SOLUTIONS) for path in project.notebooks.glob(f"{folder}/[0-9][0-9]_*.ipynb")]
-    return sorted((Chapter(path, project) for path in paths), key=lambda chapter: (chapter.path.name, chapter.is_solution))
+    return sorted(
+        (Chapter(path, project) for path in paths), key=lambda chapter: (chapter.path.name, chapter.is_solution)
+    )
 
 
 def chosen_chapters(numbers, chapters):

@@ -28,7 +28,8 @@ def main(arguments, project=HERE):
         print(__doc__)
         return 0
     commands = {
-        "execute": _execute, "refresh": _refresh, "check": _check, "study": _study, "bench": _bench, "predict": predict.main,
+        "execute": _execute, "refresh": _refresh, "check": _check,
+        "study": _study, "bench": _bench, "predict": predict.main,
     }  # fmt: skip
     if command not in commands:
         raise BadRequest(f"There is no command {command}; there are {', '.join(commands)}.")

@@ -94,11 +94,12 @@ def in_words(error):
     # Some libraries give the text only.
     if error.errno in NO_SPACE or any(os.strerror(number) in str(error) for number in NO_SPACE):
         return (
-            f"There is no space left for {name} ({os.strerror(error.errno or errno.ENOSPC)}): make room and run the same "
-            "command again; what was published is whole."
+            f"There is no space left for {name} ({os.strerror(error.errno or errno.ENOSPC)}): make room and run the "
+            "same command again; what was published is whole."
         )
     if error.errno in NOT_WRITABLE:
-        return f"{name} cannot be opened ({error.strerror}): run the command in a copy of the project that you may write to."
+        reason = f"{name} cannot be opened ({error.strerror})"
+        return f"{reason}: run the command in a copy of the project that you may write to."
     return ""
 
 

@@ -38,9 +38,13 @@ def requirements():
     """Return the entries under `- pip:` in environment.yml, such as "numpy >=2.0"."""
     text = re.sub(r"\s*(#.*)?$", "", LIST.read_text(encoding="utf-8"), flags=re.MULTILINE)
     entries = text.partition("\n  - pip:\n")[2].splitlines()
-    strange = [entry for entry in entries if not re.fullmatch(r"      - [A-Za-z0-9._-]+( [<>=!~][0-9.,<>=!~]*)?", entry)]
+    strange = [
+        entry for entry in entries if not re.fullmatch(r"      - [A-Za-z0-9._-]+( [<>=!~][0-9.,<>=!~]*)?", entry)
+    ]
     if strange or not entries:
-        raise ValueError(f"{LIST.name}: expected '      - name >=version' under '  - pip:', found {[*strange, 'nothing'][0]!r}")
+        raise ValueError(
+            f"{LIST.name}: expected '      - name >=version' under '  - pip:', found {[*strange, 'nothing'][0]!r}"
+        )
     return [entry[8:] for entry in entries]
 
 
@@ -50,8 +54,10 @@ def requirements_digest():
 
 
 def locked_versions(root=ROOT):
-    """Return {name: version} of everything in requirements.lock of the project ``root``, names in lower case with hyphens."""
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", (root / LOCK.name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    """Return {name: version} of everything in the requirements.lock of ``root``, names in lower case with hyphens."""
+    pins = re.findall(
+        r"^([A-Za-z0-9._-]+)==([^\s;]+)", (root / LOCK.name).read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     versions = dict(pins)
     if len(versions) != len(pins):
         raise ValueError(f"{LOCK.name} pins a package twice")
@@ -67,7 +73,11 @@ def unsatisfied():
     wanted = {entry: Requirement(entry) for entry in requirements()}
     found = {canonical(one.metadata["Name"]): one.version for one in importlib.metadata.distributions()}
     versions = {entry: found.get(canonical(one.name)) for entry, one in wanted.items()}
-    return [entry for entry, one in wanted.items() if not versions[entry] or not one.specifier.contains(versions[entry], True)]
+    return [
+        entry
+        for entry, one in wanted.items()
+        if not versions[entry] or not one.specifier.contains(versions[entry], True)
+    ]
 
 
 # --- .venv ---
@@ -84,7 +94,7 @@ def expected_mark():
     return json.dumps(
         {
             "folder": str(ROOT),
-            "python": "%d.%d" % sys.version_info[:2],
+            "python": ".".join(map(str, sys.version_info[:2])),
             "lock": hashlib.sha256(LOCK.read_bytes()).hexdigest(),
             "project": hashlib.sha256(json.dumps(installed).encode()).hexdigest(),
         },
@@ -106,8 +116,11 @@ def build_venv():
             return  # another make built it while this one waited
         _require_whole_lock()
         _require_idle()
-        python = "%d.%d" % sys.version_info[:2]
-        _say(f"Building .venv with Python {python} (once; {len(locked_versions())} packages, 3 GB, one to five minutes) ...")
+        python = ".".join(map(str, sys.version_info[:2]))
+        _say(
+            f"Building .venv with Python {python} "
+            f"(once; {len(locked_versions())} packages, 3 GB, one to five minutes) ..."
+        )
         try:
             _put_aside()
             # The running Python may belong to the very .venv that is replaced, if that is active: use the one beneath.
@@ -140,7 +153,10 @@ def _bring_back():
 def _require_whole_lock():
     names = {canonical(name) for name in locked_versions()}
     if missing := [entry for entry in requirements() if canonical(entry.split()[0]) not in names]:
-        sys.exit(f"{LOCK.name} lacks {missing[0].split()[0]}, which {LIST.name} names: restore both from git, or run `make lock`.")
+        sys.exit(
+            f"{LOCK.name} lacks {missing[0].split()[0]}, which {LIST.name} names: "
+            "restore both from git, or run `make lock`."
+        )
 
 
 def canonical(name):
@@ -151,7 +167,9 @@ def canonical(name):
 def _require_idle():
     """End here if chapters are being executed with the `.venv` that would be replaced."""
     if (ROOT / "build" / "lock").exists():
-        with Project(ROOT).alone("lock", "Chapters are being executed with the .venv that is to be replaced; wait for that to end."):
+        with Project(ROOT).alone(
+            "lock", "Chapters are being executed with the .venv that is to be replaced; wait for that to end."
+        ):
             pass
 
 
@@ -167,7 +185,12 @@ def _only_one():
 
 def _venv_is_current():
     try:
-        return subprocess.run([VENV_PYTHON, "-m", "runner.environment", "current"], cwd=ROOT, stderr=subprocess.DEVNULL).returncode == 0
+        return (
+            subprocess.run(
+                [VENV_PYTHON, "-m", "runner.environment", "current"], cwd=ROOT, stderr=subprocess.DEVNULL
+            ).returncode
+            == 0
+        )
     except OSError:  # no such Python, or one that does not start
         return False
 
@@ -181,7 +204,10 @@ def _put_aside():
     free = shutil.disk_usage(VENV if VENV.exists() else ROOT).free
     if free < NEEDED:
         choice = "make room, or remove the outdated .venv," if is_whole else "make room"
-        sys.exit(f"There is no space left for .venv: it needs {NEEDED / 1e9} GB and {free / 1e9:.1f} GB are free; {choice} and run the same command again.")
+        sys.exit(
+            f"There is no space left for .venv: it needs {NEEDED / 1e9} GB and {free / 1e9:.1f} GB are free; "
+            f"{choice} and run the same command again."
+        )
     if is_whole:
         os.rename(VENV, BEFORE)
 
@@ -198,7 +224,10 @@ def _step(lock, *command):
         # ensurepip does not tell why it failed.
         free = min(shutil.disk_usage(folder).free for folder in (ROOT, tempfile.gettempdir()))
         if free < LITTLE or any(os.strerror(number).encode() in done.stdout for number in NO_SPACE):
-            sys.exit("There is no space left for .venv, or for the temporary files of its installation: make room and run the same command again.")
+            sys.exit(
+                "There is no space left for .venv, or for the temporary files of its installation: "
+                "make room and run the same command again."
+            )
         sys.stderr.buffer.write(done.stdout)
         sys.exit("The installation failed for the reason above; the next make starts it afresh.")
 
@@ -211,17 +240,25 @@ def _say(sentence):
 
 
 def compile_lock():
-    """Compile the list into requirements.lock, for all supported Pythons and without an index address, with the newest versions."""
+    """Compile the list into requirements.lock: the newest versions, for all supported Pythons, without an address."""
     tools = ROOT / "build" / "lock-tools"
     _say("Compiling requirements.lock from environment.yml (about a minute) ...")
     subprocess.run([sys.executable, "-m", "venv", "--clear", tools], check=True)
-    subprocess.run([tools / "bin" / "python", "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "uv"], check=True)
-    options = "--universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url --upgrade --no-header --quiet"
+    subprocess.run(
+        [tools / "bin" / "python", "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "uv"],
+        check=True,
+    )
+    options = (
+        "--universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url --upgrade "
+        "--no-header --quiet"
+    )
     compiled = subprocess.run(
         [tools / "bin" / "uv", "pip", "compile", *options.split(), "-"],
         input="\n".join(requirements()), stdout=subprocess.PIPE, text=True, check=True,
     ).stdout  # fmt: skip
-    header = f"# Compiled by `make lock` from environment.yml, whose sorted list has the SHA-256 {requirements_digest()}.\n"
+    header = (
+        f"# Compiled by `make lock` from environment.yml, whose sorted list has the SHA-256 {requirements_digest()}.\n"
+    )
     scratch = ROOT / "build" / LOCK.name
     scratch.write_text(header + compiled, encoding="utf-8")
     os.replace(scratch, LOCK)

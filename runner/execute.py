@@ -36,7 +36,9 @@ class Run:
     project: Project
     profile: str = "full"
     data: str = "cifar10"
-    changes: dict = field(default_factory=dict)  # {parameter: value} that the person asked for and the profile does not say
+    changes: dict = field(
+        default_factory=dict
+    )  # {parameter: value} that the person asked for and the profile does not say
 
     @property
     def is_published(self):
@@ -62,7 +64,9 @@ class Run:
     def parameters(self, chapter):
         """{name: value} to inject into ``chapter``: those of the profile and the person that it has."""
         wanted = {**PROFILES[self.profile], "DATA": self.data, **self.changes}
-        return {name: wanted[name] for name, p in chapter.parameters.items() if wanted.get(name, p.default) != p.default}
+        return {
+            name: wanted[name] for name, p in chapter.parameters.items() if wanted.get(name, p.default) != p.default
+        }
 
 
 def execute_all(chapters, run, everything):
@@ -284,7 +288,7 @@ def _results(chapter, page, artefacts, seconds):
 
 
 def _headline(page):
-    """A page's result as a sentence: what the cell tagged "headline" displayed, or the text of the one tagged "result"."""
+    """A page's result as a sentence: what the cell tagged "headline" displayed, or the text of the "result" cell."""
     outputs = [output for cell in page.cells_tagged("headline") for output in cell["outputs"]]
     return "".join(outputs[0]["data"]["text/markdown"]).strip() if outputs else prose.result(page.notebook)
 

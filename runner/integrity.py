@@ -21,5 +21,7 @@ def require_as_made(project, name, root=None):
         notes += [read_whole(record) for record in project.runs.glob("*.json")]
         known = [note["writes"][name] for note in notes if name in note.get("writes", {})]
     if known and file_digest(path) not in known:
-        raise BadRequest(f"{name} is not the file that was made with its page: restore it from git, or run `make execute`.")
+        raise BadRequest(
+            f"{name} is not the file that was made with its page: restore it from git, or run `make execute`."
+        )
     return path

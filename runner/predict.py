@@ -19,7 +19,9 @@ from runner.ending import BadRequest
 from runner.integrity import require_as_made
 from runner.settings import settings
 
-IMAGE = Parameter('IMAGE = ""  # a picture, a folder of pictures, or several, as IMAGE="a.png b.jpg" or as words of their own [text]')
+IMAGE = Parameter(
+    'IMAGE = ""  # a picture, a folder of pictures, or several, as IMAGE="a.png b.jpg" or as words of their own [text]'
+)
 MODEL = Parameter('MODEL = "fast94"  # which of the networks of the project answers [fast94 | baseline]')
 JSON = Parameter("JSON = 0  # 1, or --json: the answers for programs, on standard output [0..1]")
 AT_ONCE = 500  # pictures in memory
@@ -144,7 +146,9 @@ def _table(answers):
     """What to print for several pictures."""
     rows = [("picture", "answer", "most likely", "second", "third")]
     for path, answer in answers.items():
-        rows.append((_visible(path), answer.text, *(f"{name} {probability:.1%}" for name, probability in answer.likely)))
+        rows.append(
+            (_visible(path), answer.text, *(f"{name} {probability:.1%}" for name, probability in answer.likely))
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 

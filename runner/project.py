@@ -1,7 +1,7 @@
 """Where everything of a project is, what its computations see, and the locks that keep commands apart.
 
-Functions are handed a ``Project``; ``HERE`` is the one that this code belongs to.  Only ``runner/environment.py``, which
-runs before anything is installed, and the helpers, which chapters import, know by themselves where they are.
+Functions are handed a ``Project``; ``HERE`` is the one that this code belongs to.  Only ``runner/environment.py``,
+which runs before anything is installed, and the helpers, which chapters import, know by themselves where they are.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class Project:
         return {**persons, "PYTHONPATH": str(self.root), "PYTHONHASHSEED": "0", **{k: str(v) for k, v in own.items()}}
 
     def for_workers(self):
-        """Options of ``subprocess``: a process that computes for this one ends with it, and holds the lock until then."""
+        """Options of ``subprocess``: a process that computes for this one ends with it and holds the lock till then."""
         return for_children(*self._held)
 
     @contextlib.contextmanager

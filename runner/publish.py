@@ -28,8 +28,10 @@ def only_one(project):
 
 
 def finished_trainings(project, notes):
-    """{checkpoint: seconds spent before an interruption} of the trainings that have ended, from the folder ``notes``."""
-    return {project.checkpoints / note.name: float(note.read_text(encoding="utf-8")) for note in sorted(notes.iterdir())}
+    """{checkpoint: seconds spent before an interruption} of trainings that have ended, from the folder ``notes``."""
+    return {
+        project.checkpoints / note.name: float(note.read_text(encoding="utf-8")) for note in sorted(notes.iterdir())
+    }
 
 
 def require_places(project, targets):
@@ -42,7 +44,8 @@ def require_places(project, targets):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
         if folder.stat().st_dev != build.stat().st_dev:
             raise BadRequest(
-                f"{folder} and {build} are on different disks, so that nothing can be moved in one step: put both on one."
+                f"{folder} and {build} are on different disks, so that nothing can be moved in one step: "
+                "put both on one."
             )
 
 
@@ -65,7 +68,9 @@ def finish(project):
     ready, before = project.ready, {}
     if not ready.exists():
         return
-    with contextlib.suppress(FileNotFoundError, TypeError, ValueError):  # damaged since: what was published before stays
+    with contextlib.suppress(
+        FileNotFoundError, TypeError, ValueError
+    ):  # damaged since: what was published before stays
         before = dict(json.loads((ready / BEFORE).read_text(encoding="utf-8")))
     for name, digest in before.items():
         if (ready / name).exists() and _digest(project.root / name) == digest:

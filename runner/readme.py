@@ -51,8 +51,8 @@ def measured(pages):
     )
     return (
         f"Measured on {'; '.join(machines)}, with bfloat16 where the processor has it. Together the chapters took "
-        f"{total / 60:.0f} minutes and at most {memory} GB of memory; the environment takes {disk} GB of disk. Every figure "
-        "is a single run unless it says otherwise."
+        f"{total / 60:.0f} minutes and at most {memory} GB of memory; the environment takes {disk} GB of disk. Every "
+        "figure is a single run unless it says otherwise."
     )
 
 

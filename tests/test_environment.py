@@ -11,9 +11,9 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from toy import bare_project
 
 from runner import environment
+from toy import bare_project
 
 ROOT = environment.ROOT
 PYTHONS = ["3.11", "3.12", "3.13"]
@@ -41,7 +41,12 @@ def test_lock_was_compiled_from_this_list():
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_markers_keep_every_listed_package(python, platform):
     pins = dict(re.findall(r"^([\w.-]+)(==.*?) \\$", LOCK, flags=re.MULTILINE))
-    here = {"python_version": python, "python_full_version": python + ".1", "sys_platform": platform, "os_name": "posix"}
+    here = {
+        "python_version": python,
+        "python_full_version": python + ".1",
+        "sys_platform": platform,
+        "os_name": "posix",
+    }
     for name in [Requirement(entry).name for entry in environment.requirements()]:
         marker = Requirement(name + pins[name]).marker
         assert marker is None or marker.evaluate(here), name
@@ -62,7 +67,9 @@ def test_the_same_pythons_are_named_everywhere():
         assert [minor for minor in range(30) if f"3.{minor}" in specifiers] == [11, 12, 13]
 
 
-@pytest.mark.parametrize("entry", ["      - -r requirements.txt", "      - numpy @ url", "    - numpy", "      - a==1 # b; c>"])
+@pytest.mark.parametrize(
+    "entry", ["      - -r requirements.txt", "      - numpy @ url", "    - numpy", "      - a==1 # b; c>"]
+)
 def test_list_in_another_form_is_refused(tmp_path, monkeypatch, entry):
     changed = tmp_path / "environment.yml"
     changed.write_text(f"dependencies:\n  - pip:\n      - keras >=3\n{entry}\n", encoding="utf-8")
@@ -220,7 +227,9 @@ def test_venv_is_rebuilt_when_unfinished_outdated_or_moved(clone, tmp_path, monk
 
 
 @pytest.mark.parametrize("mark", ["", "outdated"])
-def test_failed_installation_shows_why_and_leaves_what_was_there_before(clone, tmp_path, monkeypatch, capfdbinary, mark):
+def test_failed_installation_shows_why_and_leaves_what_was_there_before(
+    clone, tmp_path, monkeypatch, capfdbinary, mark
+):
     for name in ("ROOT", "VENV", "VENV_PYTHON", "LOCK", "MARK", "BEFORE"):
         monkeypatch.setattr(environment, name, clone / getattr(environment, name).relative_to(ROOT))
     monkeypatch.setattr(sys, "_base_executable", program(tmp_path / "bin" / "python", "echo no space; exit 1"))

@@ -22,9 +22,7 @@ def outputs(chapter):
 
 def figures(chapter):
     return [
-        cell
-        for cell in chapter.code_cells
-        if any("image/png" in output.get("data", {}) for output in cell["outputs"])
+        cell for cell in chapter.code_cells if any("image/png" in output.get("data", {}) for output in cell["outputs"])
     ]
 
 

@@ -107,7 +107,9 @@ def test_what_is_missing_is_one_sentence(tmp_path, name):
     project.models.mkdir()
     if name != "cards.json":
         shutil.copy(HERE.models / "cards.json", project.models)
-    with pytest.raises(BadRequest, match=f"^models/{name} is missing: it comes with the project; restore it from git.$"):
+    with pytest.raises(
+        BadRequest, match=f"^models/{name} is missing: it comes with the project; restore it from git.$"
+    ):
         predict.main(project, [str(HERE.root / "docs" / "predictions.png")])
 
 

@@ -8,7 +8,6 @@ import sys
 import zipfile
 
 import pytest
-from toy import PROJECT, Toy
 
 from cifar_helpers import data
 from runner import execute, project
@@ -18,6 +17,7 @@ from runner.integrity import require_as_made
 from runner.publish import make_reproducible
 from runner.settings import settings
 from runner.studies import catalogue
+from toy import PROJECT, Toy
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,7 +146,13 @@ def test_help_lists_commands_and_what_they_take(toy, capsys):
 
 
 def test_exported_variables_are_no_settings(toy, monkeypatch):
-    for name, value in {"START": "5", "DATA": "/x", "PROFILE": "work", "CHAPTERS": "09", "TUTORIAL_ARTEFACTS": "/x"}.items():
+    for name, value in {
+        "START": "5",
+        "DATA": "/x",
+        "PROFILE": "work",
+        "CHAPTERS": "09",
+        "TUTORIAL_ARTEFACTS": "/x",
+    }.items():
         monkeypatch.setenv(name, value)
     before = without_timing(toy)
     toy.edit_page("02_second", lambda page: page["metadata"].pop("tutorial"))
@@ -371,7 +377,9 @@ def test_a_new_result_is_named_where_it_belongs_and_makes_no_page_stale(toy):
 
 def test_an_outdated_result_stops_the_chapters_that_read_it_before_anything_runs(toy, monkeypatch):
     toy.edit_cell("02_second", "trainings = sorted(", "name = 'long'; trainings = sorted(")
-    monkeypatch.setattr(catalogue, "outdated", lambda _: {"results/runs/long-seed0.json": "its recipe has changed since"})
+    monkeypatch.setattr(
+        catalogue, "outdated", lambda _: {"results/runs/long-seed0.json": "its recipe has changed since"}
+    )
     done = toy.call("execute", "CHAPTERS=02")
     assert done.returncode == 2 and "code cell" not in done.stdout
     assert done.stderr == (

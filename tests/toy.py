@@ -17,7 +17,7 @@ from runner.project import HERE, Project
 
 PROJECT = HERE.root
 
-DATA_MODULE = '''
+DATA_MODULE = """
 import os
 
 CHECKSUM = "toy"
@@ -30,7 +30,7 @@ class DataUnavailable(RuntimeError):
 def load_cifar10():
     if "TOY_WITHOUT_DATA" in os.environ:
         raise DataUnavailable("There is no CIFAR-10 here.")
-'''
+"""
 
 HELPER_MODULE = '''
 """A helper that chapter 1 imports."""
@@ -115,7 +115,15 @@ def clean_environment(folder, **variables):
 
 def bare_project(folder):
     """Copy what is needed to build `.venv` to ``folder``; how much room there is does not count there."""
-    for name in ("environment.yml", "requirements.lock", "pyproject.toml", "runner/bootstrap.sh", "runner/environment.py", "runner/ending.py", "runner/project.py"):
+    for name in (
+        "environment.yml",
+        "requirements.lock",
+        "pyproject.toml",
+        "runner/bootstrap.sh",
+        "runner/environment.py",
+        "runner/ending.py",
+        "runner/project.py",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
     path = folder / "runner/environment.py"
@@ -135,7 +143,12 @@ class Toy:
         helpers = folder / "cifar_helpers"
         for path in (helpers, folder / "results" / "runs", folder / "notebooks"):
             path.mkdir(parents=True)
-        for name in ("requirements.lock", "cifar_helpers/__init__.py", "cifar_helpers/artefacts.py", "cifar_helpers/page.py"):
+        for name in (
+            "requirements.lock",
+            "cifar_helpers/__init__.py",
+            "cifar_helpers/artefacts.py",
+            "cifar_helpers/page.py",
+        ):
             shutil.copy(PROJECT / name, folder / name)
         (helpers / "double.py").write_text(HELPER_MODULE)
         (helpers / "inner.py").write_text("NOTHING = 0  # added\n")
@@ -169,7 +182,9 @@ class Toy:
 
     def give_study(self, train):
         """Let `make study` run one training: the lines ``train``."""
-        self.path("runner/studies/catalogue.py").write_text(STUDY.replace("TRAIN", textwrap.indent(train.strip(), " " * 8)))
+        self.path("runner/studies/catalogue.py").write_text(
+            STUDY.replace("TRAIN", textwrap.indent(train.strip(), " " * 8))
+        )
 
     def environment(self, **extra):
         return clean_environment(self.folder, **extra)
