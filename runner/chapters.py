@@ -66,6 +66,11 @@ class Chapter:
         found = [Parameter(line, self.name) for line in lines if line.strip()]
         return {parameter.name: parameter for parameter in found}
 
+    def settings(self, profile="full", data="cifar10", **changes):
+        """{name: value} of its parameters in a run of that profile with those data and changes."""
+        wanted = {**PROFILES[profile], "DATA": data, **changes}
+        return {name: wanted.get(name, parameter.default) for name, parameter in self.parameters.items()}
+
     @property
     def writes(self):
         """Names of the artefacts it writes, sorted."""
@@ -87,6 +92,14 @@ class Chapter:
         if not all(len(args) == 1 and isinstance(args[0], ast.Constant) for args in found):
             raise BadRequest(f"{self.name}: write the name in artefacts.{verb}(...) as a plain string.")
         return sorted({args[0].value for args in found})
+
+
+PROFILES = {
+    "full": {"TRAIN": True},
+    # Every line of the same code on few images: seconds instead of minutes.
+    # Small batches, because batch normalisation's averages need steps.
+    "quick": {"TRAIN": True, "LIMIT": 2000, "EPOCHS": 3, "SIDE_EPOCHS": 1, "BATCH_SIZE": 32},
+}
 
 
 class Parameter:
@@ -172,6 +185,11 @@ def chosen_chapters(numbers, chapters):
         if number not in known:
             raise BadRequest(f"CHAPTERS={numbers}: there is no chapter {number}, only {', '.join(known)}.")
     return [chapter for chapter in chapters if not wanted or chapter.number in wanted]
+
+
+def as_text(notebook):
+    """What the file of a notebook holds."""
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 def source(cell):

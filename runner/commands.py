@@ -8,10 +8,10 @@ import contextlib
 import os
 
 from runner import predict, prose, publish, readme, stamp
-from runner.chapters import Parameter, all_chapters, chosen_chapters, reading
+from runner.chapters import PROFILES, Parameter, all_chapters, as_text, chosen_chapters, reading, source
 from runner.digests import Code
 from runner.ending import BadRequest
-from runner.execute import PROFILES, Run, execute_all
+from runner.execute import Run, execute_all
 from runner.project import HERE
 from runner.settings import settings
 from runner.studies import bench, catalogue
@@ -78,6 +78,12 @@ def _refresh(project, words):
             print(f"{chapter.name} is stale: {'; '.join(found)}.", flush=True)
             execute([chapter], chapters, Run(project, data=available_data("cifar10")))
             stale += 1
+        elif prose.differences(chapter.notebook):  # its run stated the values: they only have to be put back
+            with publish.only_one(project):
+                mended = project.build / "mended.ipynb"
+                mended.write_text(as_text(prose.fill(chapter.notebook)), encoding="utf-8")
+                publish.together(project, {chapter.path: mended})
+            print(f"{chapter.name}: the values in its text are those of its run again.")
     with publish.only_one(project):
         readme.write(project, all_chapters(project))
     print(f"{stale} of {len(chosen)} pages were stale." if stale else f"All {len(chosen)} pages are fresh.")
@@ -89,14 +95,14 @@ def _check(project, words):
     settings("check", words)
     chapters, code = all_chapters(project), Code(project.root)
     with reading("A page, a result, the lock or the README"):
-        stale = {chapter.name: found for chapter in chapters if (found := _wrong(chapter, code))}
+        stale = {chapter.name: found for chapter in chapters if (found := _wrong(chapter, chapters, code))}
         stale |= {name: [reason] for name, reason in catalogue.outdated(project, code).items()}
         if not stale and not readme.is_current(project, chapters):
             stale["README.md"] = ["its table of results is not what the pages say"]
     for name, found in stale.items():
         print(f"{name}: {'; '.join(found)}.")
     if stale:
-        print("`make refresh` regenerates stale pages, `make study` outdated results.")
+        print("`make refresh` regenerates stale pages and mends values in their text, `make study` outdated results.")
         return 1
     print(f"All {len(chapters)} pages are fresh.")
     for chapter in chapters:
@@ -106,10 +112,14 @@ def _check(project, words):
     return 0
 
 
-def _wrong(chapter, code):
-    """What is wrong with a published page: a list of phrases."""
-    claims = [f"it claims what is not so: {words}" for words in prose.not_so(chapter.notebook)]
-    return stamp.problems(chapter, code=code) + prose.differences(chapter.notebook) + claims
+def _wrong(chapter, chapters, code):
+    """What is wrong with one of the published ``chapters``: a list of phrases."""
+    found = stamp.problems(chapter, code=code) + prose.differences(chapter.notebook)
+    found += [f"it claims what is not so: {words}" for words in prose.not_so(chapter.notebook)]
+    if chapter.cells_tagged("state"):  # its prose is Markdown
+        together = "\n".join(source(cell) for other in chapters if other.number == chapter.number for cell in other.code_cells)
+        found += [f"a number has no source: {number}" for number in prose.unsourced_on(chapter, together)]
+    return found
 
 
 def _study(project, words):

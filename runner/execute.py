@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from cifar_helpers import data
 from cifar_helpers.artefacts import discard, replace
 from runner import ending, prose, publish, stamp
-from runner.chapters import Chapter, source, tags
+from runner.chapters import Chapter, as_text, source, tags
 from runner.digests import digest, edited, file_digest
 from runner.integrity import require_as_made
 from runner.machine import environment_size, machine, peak_memory
@@ -21,14 +21,6 @@ from runner.project import Project
 from runner.studies.catalogue import require_fresh
 
 INJECTED = "injected-parameters"  # the tag, and on pages the name, of the cell that papermill adds
-PROFILES = {
-    "full": {"TRAIN": True},
-    # Every line of the same code on few images: seconds instead of minutes.
-    # Small batches, because batch normalisation's averages need steps.
-    "quick": {"TRAIN": True, "LIMIT": 2000, "EPOCHS": 3, "SIDE_EPOCHS": 1, "BATCH_SIZE": 32},
-}
-
-
 @dataclass
 class Run:
     """What one call regenerates: with which profile and data, and where the pages go."""
@@ -63,10 +55,8 @@ class Run:
 
     def parameters(self, chapter):
         """{name: value} to inject into ``chapter``: those of the profile and the person that it has."""
-        wanted = {**PROFILES[self.profile], "DATA": self.data, **self.changes}
-        return {
-            name: wanted[name] for name, p in chapter.parameters.items() if wanted.get(name, p.default) != p.default
-        }
+        wanted = chapter.settings(self.profile, self.data, **self.changes)
+        return {name: value for name, value in wanted.items() if value != chapter.parameters[name].default}
 
 
 def execute_all(chapters, run, everything):
@@ -147,7 +137,7 @@ def execute_one(chapter, run):
     page["metadata"][stamp.KEY] = {**inputs, **_results(chapter, page, artefacts, round(seconds, 1))}
     _fill_in(page)
     made_page = scratch / "page.ipynb"
-    made_page.write_text(json.dumps(page, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    made_page.write_text(as_text(page), encoding="utf-8")
 
     if run.is_published and chapter.path.read_bytes() != original:
         raise _failed(chapter, made_page, "after its last cell: it was edited while it ran")
@@ -267,7 +257,7 @@ def _inputs(chapter, run):
     return {
         "profile": run.label,
         "data": {"name": run.data, "checksum": data.CHECKSUM if run.data == "cifar10" else ""},
-        "parameters": {**{p.name: p.default for p in chapter.parameters.values()}, **run.parameters(chapter)},
+        "parameters": chapter.settings(run.profile, run.data, **run.changes),
         "code": stamp.page_code(chapter),
         "versions": {name: importlib.metadata.version(name) for name in stamp.PACKAGES},
         "reads": {name: file_digest(path) for name, path in sorted(locations.items())},

@@ -70,6 +70,8 @@ def _differences(page, stamp, reached, root, profile):
         found.append("it was made from other data")
     if stamp["data"]["name"] != "cifar10" and profile == "full":
         found.append("it was made from the stand-in, not from CIFAR-10")
+    if profile == "full" and stamp["parameters"] != page.settings():
+        found.append("it was made with other parameters")
     changed = edited(stamp["code"], reached)
     found += ["a code cell was edited" if name == "page" else f"{name} was edited" for name in changed]
     locked = locked_versions(page.project.root)

@@ -36,7 +36,7 @@ def test_convolution_and_its_gradients_are_tensorflows(size, dtype, tolerance):
 def test_the_kernels_gradient_adds_up_over_chunks(monkeypatch):
     maps, upstream = random(7, 5, 5, 3), random(7, 5, 5, 2, seed=1)
     whole = operations.kernel_gradient(maps, upstream)
-    monkeypatch.setattr(convolution, "CHUNK", 3)
+    monkeypatch.setattr(operations, "CHUNK", 3)
     assert_close([operations.kernel_gradient(maps, upstream)], [whole], 1e-5)
 
 

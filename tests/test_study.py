@@ -77,7 +77,7 @@ def project(tmp_path):
     project = Project(tmp_path)
     project.runs.mkdir(parents=True)
     project.build.mkdir()
-    write_json(FAST.path(project), {**FAST.fixed(), "code": FAST.reached(TODAY)})
+    write_json(FAST.path(project), {**FAST.fixed(), "type": "float32", "code": FAST.reached(TODAY)})
     return project
 
 
@@ -92,8 +92,9 @@ def test_a_record_is_todays_until_settings_data_or_code_change(project):
     assert FAST.problem(project, TODAY) == ""
     other = dataclasses.replace(FAST, settings={**FAST.settings, "recipe": dataclasses.replace(FAST94, epochs=9)})
     assert other.problem(project, TODAY) == "its settings have changed since"
+    assert dataclasses.replace(FAST, dtype="bfloat16").problem(project, TODAY) == "its settings have changed since"
     assert changed(project, data="another") == "its data have changed since"
-    write_json(FAST.path(project), {**FAST.fixed(), "code": {**FAST.reached(TODAY), "scoring.top1": "another-one"}})
+    assert changed(project, **FAST.fixed(), code={**FAST.reached(TODAY), "scoring.top1": "another-one"})
     assert FAST.problem(project, TODAY) == "scoring.top1 has changed since"
     FAST.path(project).unlink()
     assert FAST.problem(project, TODAY) == "it is missing"

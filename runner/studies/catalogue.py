@@ -80,10 +80,10 @@ def run(project, pattern="*"):
     if not chosen:
         raise BadRequest(f"RUNS={pattern}: no such study; there are {', '.join(study.name for study in STUDIES)}.")
     code = Code(project.root)
-    waiting = {study: reason for study in chosen if (reason := study.problem(project, code))}
+    waiting = [(study, reason) for study in chosen if (reason := study.problem(project, code))]
     if waiting:
         _require_data()
-    for number, (study, reason) in enumerate(waiting.items(), start=1):
+    for number, (study, reason) in enumerate(waiting, start=1):
         print(f"\n{study.name}  ({number} of {len(waiting)}): {reason}.", flush=True)
         with only_one(project):
             study.make(project)

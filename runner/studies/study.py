@@ -84,12 +84,14 @@ class Study:
         record = read_whole(path)
         try:
             found = edited(record["code"], self.reached(code))
-            same_settings, same_data = record["settings"] == self.plain_settings, record["data"] == CHECKSUM
+            same_settings = record["settings"] == self.plain_settings and self.dtype in ("", record["type"])
+            same_data = record["data"] == CHECKSUM
+            lost = [name for name, known in record.get("writes", {}).items() if file_digest(project.root / name) != known]
         except (AttributeError, KeyError, TypeError):
             return "it is damaged"
         if not same_settings or not same_data:
             return f"its {'data' if same_settings else 'settings'} have changed since"
-        return in_words(found)
+        return f"{lost[0]} is not the one that was made with it" if lost else in_words(found)
 
     def make(self, project):
         """Train, score and write the record, in a new process: each run then starts alike."""
