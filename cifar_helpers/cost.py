@@ -3,6 +3,7 @@
 import time
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import tensorflow as tf
 from keras import layers
 

@@ -64,16 +64,12 @@ def show_images(images, titles=None, columns=10, size=1.0, ax=None):
         left, top = (i % columns) * step_x, (i // columns) * step_y + head
         if image.ndim == 3:
             image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-        ax.imshow(
-            image, cmap="gray", extent=(left, left + width, top + height, top), interpolation="nearest"
-        )
+        ax.imshow(image, cmap="gray", extent=(left, left + width, top + height, top), interpolation="nearest")
         # A thin frame, without which a picture that is white at its edge ends nowhere.
         thin = {"fill": False, "edgecolor": "0.8", "linewidth": 0.5, "clip_on": False}
         ax.add_patch(plt.Rectangle((left, top), width, height, **thin))
         if titles:
-            ax.text(
-                left + width / 2, top - 1, titles[i], ha="center", va="bottom", fontsize=9 * size**0.5
-            )
+            ax.text(left + width / 2, top - 1, titles[i], ha="center", va="bottom", fontsize=9 * size**0.5)
     ax.set(xlim=(0, columns * step_x - gap), ylim=(rows * step_y - gap, 0), aspect="equal")
     ax.axis("off")
     return ax

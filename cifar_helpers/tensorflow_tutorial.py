@@ -5,6 +5,7 @@ images as validation data and names no seed.
 """
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import keras
 from keras import layers
 

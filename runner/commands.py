@@ -117,7 +117,9 @@ def _wrong(chapter, chapters, code):
     found = stamp.problems(chapter, code=code) + prose.differences(chapter.notebook)
     found += [f"it claims what is not so: {words}" for words in prose.not_so(chapter.notebook)]
     if chapter.cells_tagged("state"):  # its prose is Markdown
-        together = "\n".join(source(cell) for other in chapters if other.number == chapter.number for cell in other.code_cells)
+        together = "\n".join(
+            source(cell) for other in chapters if other.number == chapter.number for cell in other.code_cells
+        )
         found += [f"a number has no source: {number}" for number in prose.unsourced_on(chapter, together)]
     return found
 

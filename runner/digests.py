@@ -149,7 +149,9 @@ class Code:
 
     def all_modules(self, package):
         files = sorted((self.root / package).rglob("*.py"))
-        names = [".".join(file.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__") for file in files]
+        names = [
+            ".".join(file.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__") for file in files
+        ]
         return [name for name in names if self.module(name)]
 
     def of_function(self, function):
@@ -160,8 +162,14 @@ class Code:
         """What the code of a page reaches: {definition: digest}, the page's own code under "page"."""
         page = Module("page", tree)
         shape = _Shape(self, page)
-        found = {"page": _two_digests([shape(statement) for statement in tree.body if not isinstance(statement, IMPORTS)], shape, self)}
-        return found | self.reached(shape.uses, shape.modules | page.imported | page.stars, whole=shape.whole | page.stars)
+        found = {
+            "page": _two_digests(
+                [shape(statement) for statement in tree.body if not isinstance(statement, IMPORTS)], shape, self
+            )
+        }
+        return found | self.reached(
+            shape.uses, shape.modules | page.imported | page.stars, whole=shape.whole | page.stars
+        )
 
     def reached(self, uses, modules=(), whole=()):
         """{definition: digest} of what is reached from ``uses``, pairs of a module and a name.
@@ -335,7 +343,11 @@ class _Shape:
 
     def __call__(self, node, scopes=()):
         if isinstance(node, list):
-            return [self(item, scopes) for item in node if not (isinstance(item, IMPORTS) or _is_text(item) or isinstance(item, ast.Pass))]
+            return [
+                self(item, scopes)
+                for item in node
+                if not (isinstance(item, IMPORTS) or _is_text(item) or isinstance(item, ast.Pass))
+            ]
         if not isinstance(node, ast.AST):
             return repr(node)
         if isinstance(node, IMPORTS):
@@ -472,4 +484,3 @@ class _Shape:
             named = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
             wanted = [str(named)] if named else self.code.all_modules(PACKAGES[0])
             self.whole |= set(wanted)
-

@@ -21,6 +21,8 @@ from runner.project import Project
 from runner.studies.catalogue import require_fresh
 
 INJECTED = "injected-parameters"  # the tag, and on pages the name, of the cell that papermill adds
+
+
 @dataclass
 class Run:
     """What one call regenerates: with which profile and data, and where the pages go."""

@@ -31,7 +31,9 @@ def require(chapter):
         if cell["cell_type"] == "code" and "state" in source(cell):
             for name in _names(ast.parse(source(cell)).body, place):
                 if name in stated:
-                    raise BadRequest(f"{place}: {name} is stated twice, first in {stated[name]}: give one another name.")
+                    raise BadRequest(
+                        f"{place}: {name} is stated twice, first in {stated[name]}: give one another name."
+                    )
                 stated[name] = f"cell {number}"
         if "<!--" in cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", ""):
             raise BadRequest(f"{place}: an alt text cannot hold a marker: say the result in words.")

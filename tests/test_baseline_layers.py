@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cifar_helpers.baseline.network import build_baseline
 from cifar_helpers.baseline.layers import FusedBatchNormalization, with_fast_layers
+from cifar_helpers.baseline.network import build_baseline
 
 RNG = np.random.default_rng(0)
 

@@ -179,4 +179,6 @@ def test_what_a_module_does_on_import_counts_in_its_order(tmp_path):
     page = "import cifar_helpers.a"
     first = of(tmp_path, page, a="print(1)\nprint(2)\n")
     assert edited(first, of(tmp_path, page, a="print(2)\nprint(1)\n")) == ["a (on import)"]
-    assert edited(first, of(tmp_path, page, __init__="print(0)\n", a="print(1)\nprint(2)\n")) == ["cifar_helpers (on import)"]
+    assert edited(first, of(tmp_path, page, __init__="print(0)\n", a="print(1)\nprint(2)\n")) == [
+        "cifar_helpers (on import)"
+    ]

@@ -134,7 +134,10 @@ def test_testing_executes_the_chapters_before_it_compares(target):
 def test_only_what_stands_on_the_command_line_is_a_setting_of_the_tests():
     assert "FULL='' TUTORIAL_FAULT_SEED=''" in run("make", "-n", "test-faults", FULL="1", SEED="42").stdout
     for target in ("test-faults", "test-all"):
-        assert "FULL='1' TUTORIAL_FAULT_SEED='42'" in run("make", "-n", target, "FULL=1", "SEED=42", FULL="", SEED="7").stdout
+        assert (
+            "FULL='1' TUTORIAL_FAULT_SEED='42'"
+            in run("make", "-n", target, "FULL=1", "SEED=42", FULL="", SEED="7").stdout
+        )
 
 
 def test_clean_leaves_what_a_run_needs(tmp_path):

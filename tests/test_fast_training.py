@@ -202,7 +202,6 @@ def test_averaged_logits_weigh_the_six_views(drawings):
 # ---- Several devices ----
 
 
-
 def test_two_devices_average_to_the_gradients_of_one():
     code = """
 import cifar_helpers
@@ -231,5 +230,7 @@ for one, two in zip(*found):
     np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-5 * np.abs(two).max())
 print(len(found[0]), "gradients agree")
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.stdout.strip() == "14 gradients agree", done.stderr

@@ -80,6 +80,8 @@ def test_a_page_gets_a_small_picture_with_twice_the_pixels_of_its_size():
 def test_photos_keep_their_colours_on_a_page():
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     figure = figures.show_images(images, columns=2, size=2).figure
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(figures._sharp_and_small(figure)[0]))).convert("RGB"), int)
+    shown = np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(figures._sharp_and_small(figure)[0]))).convert("RGB"), int
+    )
     drawn = np.asarray(Image.open(io.BytesIO(print_figure(figure, fmt="retina"))).convert("RGB"), int)
     assert np.abs(shown - drawn).max() <= 4

@@ -122,7 +122,10 @@ def test_what_cannot_stand_in_a_text_is_refused(shown, value, error):
 def test_a_claim_never_stops_a_run(shown):
     page.claim("it rose", np.bool_(True))
     page.claim("it fell", math.nan < 1)
-    assert [data[page.STATED] for data in shown] == [{"claim": "it rose", "holds": True}, {"claim": "it fell", "holds": False}]
+    assert [data[page.STATED] for data in shown] == [
+        {"claim": "it rose", "holds": True},
+        {"claim": "it fell", "holds": False},
+    ]
     assert "text/markdown" not in shown[0]
     assert shown[1]["text/markdown"] == "> **Not so in this run:** it fell"
 

@@ -65,13 +65,19 @@ def text(*lines, tags=()):
 
 
 def code(*lines, stated=(), alt=""):
-    outputs = [{"output_type": "display_data", "data": {"text/plain": "", STATED: part}, "metadata": {}} for part in stated]
+    outputs = [
+        {"output_type": "display_data", "data": {"text/plain": "", STATED: part}, "metadata": {}} for part in stated
+    ]
     metadata = {"mystnb": {"image": {"alt": alt}}} if alt else {}
     return {"cell_type": "code", "id": "c", "metadata": metadata, "source": "\n".join(lines), "outputs": outputs}
 
 
 def values(**stated):
-    return {"values": {name: {"text": shown, "kind": "seconds" if name == "took" else "fixed"} for name, shown in stated.items()}}
+    return {
+        "values": {
+            name: {"text": shown, "kind": "seconds" if name == "took" else "fixed"} for name, shown in stated.items()
+        }
+    }
 
 
 def chapter(folder, *cells):
@@ -85,7 +91,10 @@ PLACES = [
     ("It is **61.2 %<!--last--> now**.", "It is **61.2 80.74%<!--last--> now**."),  # so a space ends a value
     ("It is **?<!--last-->**.", "It is **80.74%<!--last-->**."),
     ("* (+0.3<!--last-->)\n* “?<!--last-->”", "* (80.74%<!--last-->)\n* “80.74%<!--last-->”"),
-    ("| a | b |\n|---|---|\n|?<!--last-->|1,229<!--last-->|", "| a | b |\n|---|---|\n|80.74%<!--last-->|80.74%<!--last-->|"),
+    (
+        "| a | b |\n|---|---|\n|?<!--last-->|1,229<!--last-->|",
+        "| a | b |\n|---|---|\n|80.74%<!--last-->|80.74%<!--last-->|",
+    ),
     ("after `code` ?<!--last-->", "after `code` 80.74%<!--last-->"),
     ("a fire\u00a0engine<!--last--> here", "a 80.74%<!--last--> here"),
     ("±2.0<!--last-->, 3<!--last-->?<!--last-->", "±80.74%<!--last-->, 80.74%<!--last-->80.74%<!--last-->"),
@@ -215,6 +224,8 @@ def test_what_needs_no_source(typed):
 
 def test_what_a_cell_says_counts_and_how_it_formats_does_not(tmp_path):
     said = code('text = f"{share:.1%} of {row[KEY]}, 94.5%"', 'say(text + "{:.2f}".format(share))')
-    assert [p.split(" in ")[0] for p in prose.unsourced_on(chapter(tmp_path, said, code('title("94.5%")')))] == ["cell 1: 94.5%"]
+    assert [p.split(" in ")[0] for p in prose.unsourced_on(chapter(tmp_path, said, code('title("94.5%")')))] == [
+        "cell 1: 94.5%"
+    ]
     (problem,) = prose.unsourced_on(chapter(tmp_path, code("plot()", alt="ends at 93.4%")))
     assert problem.startswith("cell 1: 93.4%")

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the terminal)
+
 import keras
 import numpy as np
 import pytest
@@ -187,7 +188,9 @@ def trained(tmp_path, monkeypatch):
 
 SMALL = {
     "baseline": Study("short", 0, "baseline", {"recipe": Recipe(epochs=2, compute="plain")}),
-    "fast": Study("short", 0, "fast", {"recipe": dataclasses.replace(FAST84, epochs=2, batch_size=50), "validated": True}),
+    "fast": Study(
+        "short", 0, "fast", {"recipe": dataclasses.replace(FAST84, epochs=2, batch_size=50), "validated": True}
+    ),
 }
 
 

@@ -1,6 +1,7 @@
 """The baseline's augmentation, introduced with pictures in chapter 2, and the batches it makes."""
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import keras
 import tensorflow as tf
 
@@ -31,14 +32,10 @@ def augment(images, seed, whole_pixels=False):
     c, f = mirrored * (width - 1) + right, down
     zero, one = tf.zeros_like(a), tf.ones_like(a)
     transforms = tf.stack([a, zero, c, zero, one, f, zero, zero], axis=1)
-    return keras.ops.image.affine_transform(
-        images, transforms, interpolation="bilinear", fill_mode="nearest"
-    )
+    return keras.ops.image.affine_transform(images, transforms, interpolation="bilinear", fill_mode="nearest")
 
 
-def training_batches(
-    images, labels, epochs, batch_size, seed, augmented=True, whole_pixels=False, first_epoch=0
-):
+def training_batches(images, labels, epochs, batch_size, seed, augmented=True, whole_pixels=False, first_epoch=0):
     """Return a ``tf.data.Dataset`` with the batches of all epochs, one epoch after the other.
 
     images: shape (n, 32, 32, 3), uint8.  labels: shape (n, 1).  Each epoch visits every image

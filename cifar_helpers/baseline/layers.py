@@ -4,6 +4,7 @@ Used in chapter 3, where the baseline trains with these parts and is saved with 
 """
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import keras
 import tensorflow as tf
 from keras import layers

@@ -1,6 +1,7 @@
 """The baseline network, built and explained layer by layer in chapter 2."""
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import keras
 from keras import layers
 
@@ -31,9 +32,7 @@ def build_baseline():
         model.add(layers.MaxPooling2D(2, name=f"block{block}_pool"))
         model.add(layers.Dropout(dropout, name=f"block{block}_drop"))
     model.add(layers.Flatten(name="flatten"))
-    model.add(
-        layers.Dense(128, activation="relu", kernel_initializer="he_uniform", name="dense")
-    )
+    model.add(layers.Dense(128, activation="relu", kernel_initializer="he_uniform", name="dense"))
     model.add(layers.BatchNormalization(name="dense_norm"))
     model.add(layers.Dropout(0.5, name="dense_drop"))
     model.add(layers.Dense(10, activation="softmax", name="probabilities"))

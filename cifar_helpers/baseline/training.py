@@ -5,6 +5,7 @@ import math
 import time
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import keras
 from keras.optimizers import schedules
 

@@ -5,6 +5,7 @@ GPU*, 2024, arXiv:2404.00498), written anew for Keras.
 """
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import keras
 import numpy as np
 from keras import layers
@@ -37,11 +38,7 @@ def build_fast_network(widths=(64, 256, 256)):
             if number == 1:
                 model.add(layers.MaxPooling2D(2, name=f"group{group}_pool"))
             slope = keras.initializers.Constant(SLOPE)
-            model.add(
-                layers.BatchNormalization(
-                    momentum=0.6, epsilon=1e-6, gamma_initializer=slope, name=name("norm")
-                )
-            )
+            model.add(layers.BatchNormalization(momentum=0.6, epsilon=1e-6, gamma_initializer=slope, name=name("norm")))
             model.add(layers.Activation("silu", name=name("silu")))
     model.add(layers.GlobalMaxPooling2D(name="pool"))
     model.add(layers.Dense(10, use_bias=False, name="head"))

@@ -1,6 +1,7 @@
 """Two operations of the fast network, each with a gradient that is quicker than TensorFlow's own."""
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import tensorflow as tf
 
 STRIDES = [1, 1, 1, 1]

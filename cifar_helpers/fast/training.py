@@ -13,6 +13,7 @@ import contextlib
 import time
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import numpy as np
 import tensorflow as tf
 from keras import layers
@@ -247,9 +248,7 @@ def _sgd_update(variable, gradient, momentum, rate, share, decay):
 # ---- Whole trainings, and what they end with ------------------------------------------------------
 
 
-def train(
-    recipe, images, labels, seed, dtype, checkpoint=None, show=None, progress=contextlib.nullcontext
-):
+def train(recipe, images, labels, seed, dtype, checkpoint=None, show=None, progress=contextlib.nullcontext):
     """Train the fast network, or go on with a training that was interrupted; return the finished ``FastTraining``.
 
     images, labels, dtype: see there.  checkpoint: a ``Checkpoint``, or None to keep nothing; it is saved after each

@@ -7,6 +7,7 @@ arXiv:2005.12320).  Neighbours and points can come from ``patches``.
 import dataclasses
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import keras
 import numpy as np
 import tensorflow as tf

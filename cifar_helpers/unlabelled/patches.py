@@ -5,6 +5,7 @@ After Coates, Lee and Ng, *An Analysis of Single-Layer Networks in Unsupervised 
 """
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
+
 import numpy as np
 import tensorflow as tf
 from sklearn.base import BaseEstimator, TransformerMixin

@@ -22,6 +22,7 @@ def run(project):
 
 def _measure(project):
     import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
+
     from cifar_helpers import cost
     from cifar_helpers.fast.network import build_fast_network
 
@@ -59,7 +60,10 @@ def _in_turn(title, ways):
     medians = {name: statistics.median(measured) for name, measured in speeds.items()}
     slowest = min(medians.values())
     for name, speed in medians.items():
-        print(f"{title.split(',')[0] + ', ' + name:55} {speed:8.0f} images per second, {speed / slowest:.2f} times", flush=True)
+        print(
+            f"{title.split(',')[0] + ', ' + name:55} {speed:8.0f} images per second, {speed / slowest:.2f} times",
+            flush=True,
+        )
     return medians
 
 
@@ -75,8 +79,8 @@ def _baseline_ways(dtype, steps=40, batch_size=64):
     import tensorflow as tf
 
     from cifar_helpers.baseline.batches import training_batches
-    from cifar_helpers.baseline.network import build_baseline
     from cifar_helpers.baseline.layers import with_fast_layers
+    from cifar_helpers.baseline.network import build_baseline
 
     images, labels = _images(steps * batch_size)
     # A data set that tunes itself would keep `fit` waiting at its end, for seconds.

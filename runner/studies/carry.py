@@ -51,13 +51,17 @@ def carry(project, proofs):
 
 
 def _git(project, *arguments):
-    done = subprocess.run(["git", *map(str, arguments)], cwd=project.root, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        ["git", *map(str, arguments)], cwd=project.root, check=True, stdout=subprocess.PIPE, text=True
+    )
     return done.stdout.strip()
 
 
 def _definitions(project, commit):
     """The digests of all definitions that stood in the tree of a commit."""
-    archive = subprocess.run(["git", "archive", commit, *PACKAGES], cwd=project.root, check=True, stdout=subprocess.PIPE)
+    archive = subprocess.run(
+        ["git", "archive", commit, *PACKAGES], cwd=project.root, check=True, stdout=subprocess.PIPE
+    )
     with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=BytesIO(archive.stdout)) as tree:
         tree.extractall(folder, filter="data")
         return Code(folder).all_digests()

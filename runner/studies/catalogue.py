@@ -58,7 +58,9 @@ def outdated(project, code=None):
     """{path: what is wrong} of the committed records that today's code would not give.  code: ``Code`` of the project."""
     code = code or Code(project.root)
     present = [study for study in STUDIES if study.path(project).exists()]
-    found = {study.path(project).relative_to(project.root).as_posix(): study.problem(project, code) for study in present}
+    found = {
+        study.path(project).relative_to(project.root).as_posix(): study.problem(project, code) for study in present
+    }
     return {name: reason for name, reason in found.items() if reason}
 
 
@@ -70,7 +72,11 @@ def require_fresh(project, chapters):
         named = tuple(value for value in strings if isinstance(value, str))
         for path, reason in wrong.items():
             folder, _, file = path.rpartition("/")
-            if path in chapter.reads_published or folder in chapter.reads_published and file.rpartition("-seed")[0] in named:
+            if (
+                path in chapter.reads_published
+                or folder in chapter.reads_published
+                and file.rpartition("-seed")[0] in named
+            ):
                 raise BadRequest(f"{chapter.name} reads {path}, but {reason}: run `make study` first.")
 
 

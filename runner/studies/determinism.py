@@ -123,6 +123,7 @@ def _in_new_process(project, way, path):
 def measure(way, path):
     """Train, score and write to ``path`` in this process."""
     import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
+
     import keras
     import tensorflow as tf
 
@@ -156,8 +157,8 @@ def _baseline(dtype, images, labels):
     import tensorflow as tf
 
     from cifar_helpers.baseline.batches import training_batches
-    from cifar_helpers.baseline.network import build_baseline
     from cifar_helpers.baseline.layers import with_fast_layers
+    from cifar_helpers.baseline.network import build_baseline
 
     keras.utils.set_random_seed(0)
     model = with_fast_layers(build_baseline(), dtype)

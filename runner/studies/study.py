@@ -26,7 +26,12 @@ def ends_well(project, module, *arguments, **variables):
 
     Its session is its own, so of Ctrl-C only this process hears, and says what there is to say.
     """
-    options = {"cwd": project.root, "env": project.environment(**variables), "start_new_session": True, **project.for_workers()}
+    options = {
+        "cwd": project.root,
+        "env": project.environment(**variables),
+        "start_new_session": True,
+        **project.for_workers(),
+    }
     return subprocess.run([sys.executable, "-m", module, *arguments], check=False, **options).returncode == 0
 
 
@@ -86,7 +91,9 @@ class Study:
             found = edited(record["code"], self.reached(code))
             same_settings = record["settings"] == self.plain_settings and self.dtype in ("", record["type"])
             same_data = record["data"] == CHECKSUM
-            lost = [name for name, known in record.get("writes", {}).items() if file_digest(project.root / name) != known]
+            lost = [
+                name for name, known in record.get("writes", {}).items() if file_digest(project.root / name) != known
+            ]
         except (AttributeError, KeyError, TypeError):
             return "it is damaged"
         if not same_settings or not same_data:

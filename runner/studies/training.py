@@ -9,6 +9,7 @@ import dataclasses
 import time
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
+
 import keras
 import tensorflow as tf
 

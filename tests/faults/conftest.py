@@ -40,7 +40,9 @@ def rng(request):
 
 def pytest_terminal_summary(terminalreporter):
     """The closing table."""
-    reports = [report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "call"]
+    reports = [
+        report for found in terminalreporter.stats.values() for report in found if getattr(report, "when", "") == "call"
+    ]
     entries = [value for report in reports for name, value in report.user_properties if name == "fault"]
     if not entries:
         return

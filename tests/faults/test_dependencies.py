@@ -13,9 +13,9 @@ import zipfile
 
 import pytest
 from packaging.utils import canonicalize_name
-from toy import bare_project
 
 from runner import environment
+from toy import bare_project
 
 
 @pytest.fixture
@@ -56,10 +56,14 @@ def bootstrap(folder, *hashes, package="tiny-package"):
     return done, bool(installed)
 
 
-@pytest.mark.parametrize("kind", ["one digit", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("another file's", "none"))])
+@pytest.mark.parametrize(
+    "kind", ["one digit", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("another file's", "none"))]
+)
 def test_a_tampered_hash_stops_the_installation(clone, fault, kind):
     folder, right = clone
-    wrong = {"one digit": [("0" if right[0] != "0" else "1") + right[1:]], "another file's": ["ab" * 32], "none": []}[kind]
+    wrong = {"one digit": [("0" if right[0] != "0" else "1") + right[1:]], "another file's": ["ab" * 32], "none": []}[
+        kind
+    ]
     with fault("tampered lock"):
         done, is_installed = bootstrap(folder, *wrong)
         assert done.returncode != 0 and done.stdout == "" and not is_installed
@@ -144,6 +148,8 @@ def test_without_room_for_another_the_working_environment_stays(whole_venv, monk
 def test_every_installed_package_comes_from_the_lock():
     """But for pip itself, which came with Python, and the project."""
     locked = {canonicalize_name(name): version for name, version in environment.locked_versions().items()}
-    installed = {canonicalize_name(found.metadata["Name"]): found.version for found in importlib.metadata.distributions()}
+    installed = {
+        canonicalize_name(found.metadata["Name"]): found.version for found in importlib.metadata.distributions()
+    }
     strange = {name: version for name, version in installed.items() if locked.get(name) != version}
     assert strange.keys() <= {"pip", "cifar10-tutorial"}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from toy import PROJECT, Toy, clean_environment
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -83,7 +84,9 @@ def contents(path):
         return ""
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="This system has no /proc to look into.")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(), reason="This system has no /proc to look into."
+)
 
 
 # --- publishing ---
@@ -315,7 +318,10 @@ def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault
     epochs, done, kills = output.count("\n"), 0, 0
     assert epochs == 18, errors
     while True:
-        process, until = run("killed"), done + rng.integers(*times((4, 8), (2, 6)))  # lines: finished epochs are printed again
+        process, until = (
+            run("killed"),
+            done + rng.integers(*times((4, 8), (2, 6))),
+        )  # lines: finished epochs are printed again
         for _ in range(min(until, epochs)):
             process.stdout.readline()
         if until >= epochs:

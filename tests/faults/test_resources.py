@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pytest
 from test_interruption import NAMES, PUBLISHING
-from toy import PROJECT, Toy, bare_project
 
 from cifar_helpers import data, fetch
 from runner import site
 from runner.ending import in_words
+from toy import PROJECT, Toy, bare_project
 
 
 def mounted(folder, *options):
     """Mount something at ``folder``; skips the test where that is not permitted."""
     folder.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", *options, folder], capture_output=True, text=True) if shutil.which("mount") else None
+    done = (
+        subprocess.run(["mount", *options, folder], capture_output=True, text=True) if shutil.which("mount") else None
+    )
     if done is None or done.returncode:
         pytest.skip("Only root may mount a small file system here: run this test in a container.")
 
@@ -122,7 +124,9 @@ def test_a_full_disk_stops_the_site_and_leaves_the_one_before(small, fault, room
 def test_output_that_finds_no_room_is_one_sentence(tmp_path, fault):
     toy = Toy.build(tmp_path / "project")
     with fault("disk full, output"), open("/dev/full", "w") as full:
-        done = subprocess.run(toy.command("check"), cwd=toy.folder, env=toy.environment(), stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            toy.command("check"), cwd=toy.folder, env=toy.environment(), stdout=full, stderr=subprocess.PIPE, text=True
+        )
         assert done.returncode == 1
         assert is_one_sentence(done.stderr) and done.stderr.startswith("There is no space left for what it writes")
 
@@ -141,7 +145,9 @@ with in_one_sentence("Interrupted."):
 """
     with fault("no folder for temporary files"):
         environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-        done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=PROJECT, env=environment, capture_output=True, text=True
+        )
         assert done.returncode == 1
         assert is_one_sentence(done.stderr) and "name one with the variable TMPDIR" in done.stderr
 
@@ -264,7 +270,9 @@ def test_no_room_for_the_environment(bare, fault, asks):
     for _ in range(2):  # what the first leaves must not look complete to the second
         with fault("no room for the environment"):
             command = ["/bin/sh", bare / "runner/bootstrap.sh"]
-            done = subprocess.run(command, cwd=bare, env={**variables, "PYTHON": sys.executable}, capture_output=True, text=True)
+            done = subprocess.run(
+                command, cwd=bare, env={**variables, "PYTHON": sys.executable}, capture_output=True, text=True
+            )
             assert done.returncode != 0 and done.stdout == ""
             told = [line for line in done.stderr.splitlines() if not line.startswith(("Building .venv", "Using "))]
             assert is_one_sentence("\n".join(told)) and "There is no space left for .venv" in told[0]

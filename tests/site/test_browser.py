@@ -29,10 +29,16 @@ class Visit:
         self.home = "file://" if url.startswith("file:") else "/".join(base[:3])
         self.page.on("console", lambda message: self._note(message.type == "error", message.text))
         self.page.on("pageerror", lambda error: self._note(True, str(error)))
-        self.page.on("request", lambda request: self._note(not request.url.startswith((self.home, "data:")), request.url))
+        self.page.on(
+            "request", lambda request: self._note(not request.url.startswith((self.home, "data:")), request.url)
+        )
         # What was still on its way when the page was left is no failure.
-        self.page.on("requestfailed", lambda request: self._note("ERR_ABORTED" not in request.failure, f"failed: {request.url}"))
-        self.page.on("response", lambda response: self._note(response.status >= 400, f"{response.status}: {response.url}"))
+        self.page.on(
+            "requestfailed", lambda request: self._note("ERR_ABORTED" not in request.failure, f"failed: {request.url}")
+        )
+        self.page.on(
+            "response", lambda response: self._note(response.status >= 400, f"{response.status}: {response.url}")
+        )
         self.page.goto(url)
 
     def _note(self, wrong, what):

@@ -38,7 +38,14 @@ def folder(tmp_path_factory):
             lines = "\n".join(f"{name} = {value!r}" for name, value in values.items())
             cells.append({**cells[-1], "id": "quick", "metadata": {"tags": ["injected-parameters"]}, "source": lines})
     (tmp_path / "pages").mkdir()
-    ticks = {"id": "ticks", "cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": TICKS}
+    ticks = {
+        "id": "ticks",
+        "cell_type": "code",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "source": TICKS,
+    }
     for name, those in {NAME: cells, "ticks": [ticks]}.items():
         (tmp_path / "pages" / f"{name}.ipynb").write_text(json.dumps({**chapter.notebook, "cells": those}))
     shutil.copy(NOTEBOOKS / f"{PUBLISHED}.ipynb", tmp_path / "pages")
@@ -51,7 +58,9 @@ def lab(folder, browser):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    own = {f"JUPYTER{name}_DIR": str(folder / name) for name in ("_CONFIG", "_RUNTIME", "LAB_SETTINGS", "LAB_WORKSPACES")}
+    own = {
+        f"JUPYTER{name}_DIR": str(folder / name) for name in ("_CONFIG", "_RUNTIME", "LAB_SETTINGS", "LAB_WORKSPACES")
+    }
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.port={port}"),
