@@ -1,12 +1,11 @@
 """What makes pages and records stale: definitions that they reach, by content, wherever these stand."""
 
 import ast
-import shutil
 
 import pytest
 
 from runner.chapters import all_chapters
-from runner.digests import Code, edited
+from runner.digests import Code, Module, edited
 from runner.project import HERE
 from runner.studies.catalogue import STUDIES
 
@@ -17,34 +16,43 @@ FAST = {"fast", "clusters", "measure"}  # the studies that train the fast networ
 BASELINE = {"baseline", "measure"}
 
 
-def reached(root):
-    """{study or page: what it reaches} of the project's code in the folder ``root``."""
-    code = Code(root)
+TODAY = Code(HERE.root)
+
+
+class Changed(Code):
+    """This project's code, in which some modules have another text; None: it is not there."""
+
+    def __init__(self, texts):
+        super().__init__(HERE.root)
+        self.texts = texts
+
+    def _module(self, name):
+        if name not in self.texts:
+            return TODAY.module(name)
+        return Module(name, ast.parse(self.texts[name])) if self.texts[name] else None
+
+
+def reached(code):
+    """{study or page: what it reaches}."""
     found = {name: study.reached(code) for name, study in FUNCTIONS.items()}
     return found | {chapter.number: code.of_page(chapter.tree) for chapter in PAGES}
 
 
+def stale(before, edits):
+    """{study or page: the definitions that differ} after ``edits``: a file, what stands there, what replaces it."""
+    texts = {}
+    for file, old, new in edits:
+        name = file.removesuffix(".py").replace("/", ".")
+        text = texts.get(name) or (HERE.root / file).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+        texts[name] = text.replace(old, new)
+    now = reached(Changed(texts))
+    return {name: found for name in now if (found := edited(before[name], now[name]))}
+
+
 @pytest.fixture(scope="module")
 def before():
-    return reached(HERE.root)
-
-
-@pytest.fixture
-def stale(tmp_path, before):
-    """A function that edits a copy of the code and returns {study or page: the definitions that differ}."""
-    for package in ("cifar_helpers", "runner"):
-        shutil.copytree(HERE.root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-
-    def edit(file, old, new):
-        path = tmp_path / file
-        text = path.read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
-        path.write_text(text.replace(old, new), encoding="utf-8")
-        ast.parse(path.read_text(encoding="utf-8"))
-        now = reached(tmp_path)
-        return {name: found for name in now if (found := edited(before[name], now[name]))}
-
-    return edit
+    return reached(TODAY)
 
 
 # (file, what stands there, what replaces it, the definition that is named, studies and pages that become stale)
@@ -99,28 +107,27 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("name", SABOTAGE)
-def test_an_edit_that_changes_a_result_makes_what_reaches_it_stale(stale, name):
-    file, old, new, definition, expected = SABOTAGE[name]
-    found = stale(file, old, new)
+def test_an_edit_that_changes_a_result_makes_what_reaches_it_stale(before, name):
+    *edit, definition, expected = SABOTAGE[name]
+    found = stale(before, [edit])
     assert all(definition in definitions for definitions in found.values())
     assert set(found) == expected
 
 
-@pytest.mark.parametrize("name", HARMLESS)
-def test_an_edit_that_cannot_change_a_result_makes_nothing_stale(stale, name):
-    assert stale(*HARMLESS[name]) == {}
+def test_edits_that_cannot_change_a_result_make_nothing_stale(before):
+    assert stale(before, HARMLESS.values()) == {}
 
 
-def test_moving_definitions_to_another_module_makes_nothing_stale(tmp_path, before):
-    for package in ("cifar_helpers", "runner"):
-        shutil.copytree(HERE.root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "cifar_helpers/scoring.py").rename(tmp_path / "cifar_helpers/scores.py")
-    for path in tmp_path.rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace("cifar_helpers.scoring", "cifar_helpers.scores"), encoding="utf-8")
-    now = {name: study.reached(Code(tmp_path)) for name, study in FUNCTIONS.items()}
+def test_moving_definitions_to_another_module_makes_nothing_stale(before):
+    old, new = "cifar_helpers.scoring", "cifar_helpers.scores"
+    names = [name for package in ("cifar_helpers", "runner") for name in TODAY.all_modules(package)]
+    texts = {name: ast.unparse(TODAY.module(name).tree).replace(old, new) for name in names}
+    texts = {name: text for name, text in texts.items() if new in text}
+    assert "runner.studies.training" in texts
+    moved = Changed({**texts, new: ast.unparse(TODAY.module(old).tree), old: None})
+    now = {name: study.reached(moved) for name, study in FUNCTIONS.items()}
     assert any("scores." in name for name in now["baseline"])
-    assert {name: edited(before[name], found) for name, found in now.items() if edited(before[name], found)} == {}
+    assert {name: found for name in now if (found := edited(before[name], now[name]))} == {}
 
 
 # ---- How names are resolved ----

@@ -221,8 +221,7 @@ def test_venv_is_rebuilt_when_unfinished_outdated_or_moved(clone, tmp_path, monk
     assert not environment.is_current()
     environment.MARK.write_text(environment.expected_mark(), encoding="utf-8")
     assert environment.is_current()
-    with open(environment.LOCK, "a", encoding="utf-8") as lock:
-        lock.write("\n")
+    environment.LOCK.write_text(f"{LOCK}\n", encoding="utf-8")
     assert not environment.is_current()
     environment.MARK.write_text(environment.expected_mark(), encoding="utf-8")
     monkeypatch.setattr(environment, "ROOT", ROOT)
