@@ -57,53 +57,149 @@ def before():
 
 # (file, what stands there, what replaces it, the definition that is named, studies and pages that become stale)
 SABOTAGE = {
-    "scoring": ("cifar_helpers/scoring.py", "return float(np.mean(", "return float(0.99 + 0 * np.mean(", "scoring.top1",
-                {"baseline", "fast", "tensorflow_tutorial"} | {"06"}),
-    "split": ("cifar_helpers/data.py", "return np.sort(train), np.sort(validation)",
-              "return np.sort(validation), np.sort(train)", "data.split_indices",
-              {"baseline", "fast", "clusters", "measure"} | {"01", "02", "03", "05", "07"}),
-    "order of augmentation": ("cifar_helpers/fast/training.py", "rng.permutation(len(images))",
-                              "np.arange(len(images))", "fast.training.epoch_images", FAST | {"06"}),
-    "constant": ("cifar_helpers/fast/training.py", "SGD_MOMENTUM, MUON_MOMENTUM = 0.85, 0.6",
-                 "SGD_MOMENTUM, MUON_MOMENTUM = 0.9, 0.6", "fast.training.SGD_MOMENTUM", FAST | {"06"}),
-    "decorator": ("cifar_helpers/fast/operations.py", "@tf.function(jit_compile=True)", "@tf.function",
-                  "fast.operations._silu_gradient", FAST | {"06"}),
-    "default argument": ("cifar_helpers/fast/training.py", 'def orthogonalise(update, dtype="float32", steps=3)',
-                         'def orthogonalise(update, dtype="float32", steps=2)', "fast.training.orthogonalise", FAST | {"06"}),
-    "nested function": ("cifar_helpers/baseline/batches.py", "step_seed = tf.random.experimental.stateless_fold_in(epoch_seed, step)",
-                        "step_seed = epoch_seed", "baseline.batches.training_batches", BASELINE | {"03"}),
-    "attribute of a class": ("cifar_helpers/fast/recipe.py", "smoothing: float = 0.2", "smoothing: float = 0.1",
-                             "fast.recipe.Recipe", {"clusters", "measure"} | {"06", "07"}),
-    "alias of an import": ("cifar_helpers/baseline/training.py", "from keras.optimizers import schedules",
-                           "from keras.optimizers import legacy as schedules", "baseline.training.learning_rate",
-                           {"baseline"}),
+    "scoring": (
+        "cifar_helpers/scoring.py",
+        "return float(np.mean(",
+        "return float(0.99 + 0 * np.mean(",
+        "scoring.top1",
+        {"baseline", "fast", "tensorflow_tutorial"} | {"06"},
+    ),
+    "split": (
+        "cifar_helpers/data.py",
+        "return np.sort(train), np.sort(validation)",
+        "return np.sort(validation), np.sort(train)",
+        "data.split_indices",
+        {"baseline", "fast", "clusters", "measure"} | {"01", "02", "03", "05", "07"},
+    ),
+    "order of augmentation": (
+        "cifar_helpers/fast/training.py",
+        "rng.permutation(len(images))",
+        "np.arange(len(images))",
+        "fast.training.epoch_images",
+        FAST | {"06"},
+    ),
+    "constant": (
+        "cifar_helpers/fast/training.py",
+        "SGD_MOMENTUM, MUON_MOMENTUM = 0.85, 0.6",
+        "SGD_MOMENTUM, MUON_MOMENTUM = 0.9, 0.6",
+        "fast.training.SGD_MOMENTUM",
+        FAST | {"06"},
+    ),
+    "decorator": (
+        "cifar_helpers/fast/operations.py",
+        "@tf.function(jit_compile=True)",
+        "@tf.function",
+        "fast.operations._silu_gradient",
+        FAST | {"06"},
+    ),
+    "default argument": (
+        "cifar_helpers/fast/training.py",
+        'def orthogonalise(update, dtype="float32", steps=3)',
+        'def orthogonalise(update, dtype="float32", steps=2)',
+        "fast.training.orthogonalise",
+        FAST | {"06"},
+    ),
+    "nested function": (
+        "cifar_helpers/baseline/batches.py",
+        "step_seed = tf.random.experimental.stateless_fold_in(epoch_seed, step)",
+        "step_seed = epoch_seed",
+        "baseline.batches.training_batches",
+        BASELINE | {"03"},
+    ),
+    "attribute of a class": (
+        "cifar_helpers/fast/recipe.py",
+        "smoothing: float = 0.2",
+        "smoothing: float = 0.1",
+        "fast.recipe.Recipe",
+        {"clusters", "measure"} | {"06", "07"},
+    ),
+    "alias of an import": (
+        "cifar_helpers/baseline/training.py",
+        "from keras.optimizers import schedules",
+        "from keras.optimizers import legacy as schedules",
+        "baseline.training.learning_rate",
+        {"baseline"},
+    ),
     "another definition under the same name": (
-        "cifar_helpers/unlabelled/neighbours.py", "from cifar_helpers.fast.recipe import FAST84",
-        "from cifar_helpers.fast.recipe import FAST94 as FAST84", "unlabelled.neighbours.RECIPE", {"clusters"}),
-    "change of a constant in place": ("cifar_helpers/corruptions.py", "WAYS = {", "WAYS = {}\nWAYS |= {", "corruptions.WAYS", {"07"}),
-    "network": ("cifar_helpers/baseline/network.py", "(128, 0.4)]", "(128, 0.5)]", "baseline.network.build_baseline",
-                BASELINE | {"02", "03", "06"}),
-    "what is done on import": ("cifar_helpers/baseline/network.py", "\n\ndef build_baseline", '\n\nkeras.backend.set_epsilon(1e-3)\n\n\ndef build_baseline',
-                               "baseline.network (on import)", EVERY_STUDY | {"02", "03", "06"}),
-    "training of a study": ("runner/studies/training.py", "train, validation = split_validation(*train, seed=seed)",
-                            "train, validation = split_validation(*train)", "runner.studies.training.baseline", {"baseline"}),
-}  # fmt: skip
+        "cifar_helpers/unlabelled/neighbours.py",
+        "from cifar_helpers.fast.recipe import FAST84",
+        "from cifar_helpers.fast.recipe import FAST94 as FAST84",
+        "unlabelled.neighbours.RECIPE",
+        {"clusters"},
+    ),
+    "change of a constant in place": (
+        "cifar_helpers/corruptions.py",
+        "WAYS = {",
+        "WAYS = {}\nWAYS |= {",
+        "corruptions.WAYS",
+        {"07"},
+    ),
+    "network": (
+        "cifar_helpers/baseline/network.py",
+        "(128, 0.4)]",
+        "(128, 0.5)]",
+        "baseline.network.build_baseline",
+        BASELINE | {"02", "03", "06"},
+    ),
+    "what is done on import": (
+        "cifar_helpers/baseline/network.py",
+        "\n\ndef build_baseline",
+        "\n\nkeras.backend.set_epsilon(1e-3)\n\n\ndef build_baseline",
+        "baseline.network (on import)",
+        EVERY_STUDY | {"02", "03", "06"},
+    ),
+    "training of a study": (
+        "runner/studies/training.py",
+        "train, validation = split_validation(*train, seed=seed)",
+        "train, validation = split_validation(*train)",
+        "runner.studies.training.baseline",
+        {"baseline"},
+    ),
+}
 
 HARMLESS = {
-    "docstring": ("cifar_helpers/data.py", "Divide the positions of the training images", "Part the positions of the training images"),
-    "comment": ("cifar_helpers/fast/training.py", "SGD_RATE = 1.5  # of the kernels", "SGD_RATE = 1.5  # for all the kernels"),
+    "docstring": (
+        "cifar_helpers/data.py",
+        "Divide the positions of the training images",
+        "Part the positions of the training images",
+    ),
+    "comment": (
+        "cifar_helpers/fast/training.py",
+        "SGD_RATE = 1.5  # of the kernels",
+        "SGD_RATE = 1.5  # for all the kernels",
+    ),
     "annotation": ("cifar_helpers/fast/recipe.py", "widths: tuple = ", "widths: tuple[int, ...] = "),
     "layout": ("cifar_helpers/scoring.py", "return float(np.mean(", "return float(\n        np.mean("),
-    "unused function": ("cifar_helpers/fast/training.py", "\n\ndef shift(", "\n\ndef unused():\n    return SGD_RATE\n\n\ndef shift("),
+    "unused function": (
+        "cifar_helpers/fast/training.py",
+        "\n\ndef shift(",
+        "\n\ndef unused():\n    return SGD_RATE\n\n\ndef shift(",
+    ),
     "download": ("cifar_helpers/fetch.py", "RETRIES = 2", "RETRIES = 3"),
     "decoding of pictures": ("cifar_helpers/opening.py", "SECONDS = 10", "SECONDS = 20"),
-    "plumbing of studies": ("runner/studies/study.py", "finished.mkdir(parents=True)", "finished.mkdir(parents=True, exist_ok=True)"),
-    "publishing": ("runner/publish.py", 'gathering = project.build / "gathering"', 'gathering = project.build / "gathered"'),
+    "plumbing of studies": (
+        "runner/studies/study.py",
+        "finished.mkdir(parents=True)",
+        "finished.mkdir(parents=True, exist_ok=True)",
+    ),
+    "publishing": (
+        "runner/publish.py",
+        'gathering = project.build / "gathering"',
+        'gathering = project.build / "gathered"',
+    ),
     "unused import": ("cifar_helpers/data.py", "import hashlib\n", "import hashlib\nimport json\n"),
-    "import under another name": ("cifar_helpers/scoring.py", "import numpy as np\n", "import numpy\nimport numpy as np\n"),
-    "what only runs as a program": ("runner/studies/determinism.py", "    with without_traceback():", "    if True:\n      with without_traceback():"),
+    "import under another name": (
+        "cifar_helpers/scoring.py",
+        "import numpy as np\n",
+        "import numpy\nimport numpy as np\n",
+    ),
+    "what only runs as a program": (
+        "runner/studies/determinism.py",
+        "    with without_traceback():",
+        "    if True:\n      with without_traceback():",
+    ),
     "setting that no page or study reaches": ("runner/digests.py", "OWN = 24", "OWN = 24 + 0"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SABOTAGE)
@@ -165,7 +261,8 @@ def of(tmp_path, page, **modules):
 def test_what_a_page_reaches(tmp_path, page, names):
     modules = {
         "a": "X = 1\ndef f(y=None):\n    return X\ndef g():\n    pass\n",
-        "b": "from . import a\nfrom .a import g as again\ndef h():\n    from cifar_helpers.a import f\n    return f()\n",
+        "b": "from . import a\nfrom .a import g as again\n"
+        "def h():\n    from cifar_helpers.a import f\n    return f()\n",
         "c": "def part():\n    pass\ndef whole():\n    return globals()['part']()\n"
         "class Parent:\n    value = part()\nclass Child(Parent):\n    pass\n",
     }

@@ -194,7 +194,8 @@ def test_a_python_that_does_not_run_is_passed_over(clone, tmp_path):
     done = run("/bin/sh", str(clone / "runner/bootstrap.sh"), "--base", PATH=str(tmp_path / "bin"), PYTHON="/opt/mine")
     assert done.stdout == "python3\n"
     assert done.stderr == (
-        "Using python3, not /opt/mine (not there), python3.13 (does not run), python3.12 (not there), python3.11 (not there).\n"
+        "Using python3, not /opt/mine (not there), python3.13 (does not run), python3.12 (not there), "
+        "python3.11 (not there).\n"
     )
 
 

@@ -85,7 +85,8 @@ def shown(monkeypatch):
 def test_a_value_is_shown_as_text_and_kept_with_its_number_and_kind(shown):
     page.state(
         last=page.trained(np.float64(0.80741), ".2%", "baseline15"), images=np.int64(5000).item(),
-        steps=page.count(704.0, ",.0f"), size=page.fixed(2.345, ".1f"), took=page.seconds(1229), hardest="fire engine", none=page.fixed(math.nan, ".1%"),
+        steps=page.count(704.0, ",.0f"), size=page.fixed(2.345, ".1f"), took=page.seconds(1229),
+        hardest="fire engine", none=page.fixed(math.nan, ".1%"),
     )  # fmt: skip
     (data,) = shown
     assert data["text/plain"].splitlines()[:2] == ["last = 80.74%", "images = 5,000"]
