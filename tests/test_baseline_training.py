@@ -6,6 +6,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cifar_helpers import progress
 from cifar_helpers.baseline.batches import training_batches
@@ -34,6 +35,8 @@ class InterruptAt(keras.callbacks.Callback):
 def own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
     monkeypatch.delenv("TUTORIAL_FINISHED", raising=False)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def same(first, second):
@@ -106,6 +109,7 @@ def test_a_network_is_known_again_whatever_its_layers_are_called_unless_built_or
 
 @pytest.mark.parametrize("is_live", [True, False], ids=["in JupyterLab", "on a page that is being made"])
 def test_only_a_reader_in_jupyterlab_sees_the_steps_pass(monkeypatch, capfd, is_live):
+    tf.config.run_functions_eagerly(True)  # graphs take long to build
     monkeypatch.setattr(progress, "is_live", lambda: is_live)
     monkeypatch.setattr(Steps, "EVERY", 0)
     fit(Steps(), epochs=1)
@@ -141,6 +145,7 @@ def of_chapter_3(recipe, **side):
     ("recipe", "side"), [(SMALL, {}), (OTHER, {"augmented": False, "dropout": False})], ids=["published", "other"]
 )
 def test_chapter_3_and_the_studies_train_alike(recipe, side):
+    tf.config.run_functions_eagerly(recipe == OTHER)
     shown, kept = of_chapter_3(recipe, **side)
     model, history = train(recipe, (IMAGES, LABELS), (IMAGES[:10], LABELS[:10]), 0, **side)
     assert without_seconds(history) == kept.epochs
@@ -155,6 +160,7 @@ def test_the_recipe_is_that_of_the_chapters_parameters():
 
 
 def test_a_longer_training_goes_on_from_a_shorter_one_and_ends_with_the_same_bits():
+    tf.config.run_functions_eagerly(True)
     data, longer = ((IMAGES, LABELS), (IMAGES[:10], LABELS[:10])), dataclasses.replace(SMALL, epochs=3)
     whole, history = train(longer, *data, 0)
     train(SMALL, *data, 0, checkpoint=Checkpoint("short", "key"))

@@ -29,7 +29,7 @@ class Changed(Code):
     def _module(self, name):
         if name not in self.texts:
             return TODAY.module(name)
-        return Module(name, ast.parse(self.texts[name])) if self.texts[name] else None
+        return None if self.texts[name] is None else Module(name, ast.parse(self.texts[name]))
 
 
 def reached(code):
@@ -229,13 +229,10 @@ def test_moving_definitions_to_another_module_makes_nothing_stale(before):
 # ---- How names are resolved ----
 
 
-def of(tmp_path, page, **modules):
+def of(page, package="", **modules):
     """{definition: digest} of a page's code over helper modules, given as text by name."""
-    folder = tmp_path / "cifar_helpers"
-    folder.mkdir(exist_ok=True)
-    for name, text in {"__init__": "", **modules}.items():
-        (folder / f"{name}.py").write_text(text, encoding="utf-8")
-    return Code(tmp_path).of_page(ast.parse(page))
+    texts = {"cifar_helpers": package} | {f"cifar_helpers.{name}": text for name, text in modules.items()}
+    return Changed(texts).of_page(ast.parse(page))
 
 
 @pytest.mark.parametrize(
@@ -254,11 +251,11 @@ def of(tmp_path, page, **modules):
         ("from cifar_helpers import a\na.X = 3", {"a.f", "a.g", "a.X"}),
         ("from cifar_helpers import a\ndef own(a):\n    return a.f\nown(1)", set()),
         ("from cifar_helpers import a\nvalue = [a for a in 'xyz']", set()),
-        ("from cifar_helpers import c\nc.whole()", {"c.whole", "c.part"}),
-        ("from cifar_helpers.c import Child", {"c.Child", "c.Parent", "c.part"}),
+        ("from cifar_helpers import c\nc.whole()", {"c.whole", "c.part", "c.Child", "c.Parent"}),
+        ("from cifar_helpers.c import Child\nChild()", {"c.Child", "c.Parent", "c.part"}),
     ],
 )
-def test_what_a_page_reaches(tmp_path, page, names):
+def test_what_a_page_reaches(page, names):
     modules = {
         "a": "X = 1\ndef f(y=None):\n    return X\ndef g():\n    pass\n",
         "b": "from . import a\nfrom .a import g as again\n"
@@ -266,23 +263,20 @@ def test_what_a_page_reaches(tmp_path, page, names):
         "c": "def part():\n    pass\ndef whole():\n    return globals()['part']()\n"
         "class Parent:\n    value = part()\nclass Child(Parent):\n    pass\n",
     }
-    used = page if "Child" not in page else f"{page}\nChild()"
-    found = set(of(tmp_path, used, **modules)) - {"page"}
-    assert found == (names if "whole" not in page else names | {"c.Parent", "c.Child"})
+    assert set(of(page, **modules)) - {"page"} == names
 
 
-def test_what_changes_a_constant_belongs_to_it(tmp_path):
-    page = "from cifar_helpers.a import KINDS\nKINDS"
-    first = of(tmp_path, page, a="KINDS = {}\nOTHER = []\n")
-    for change in ("KINDS['x'] = 1", "KINDS.update(x=1)", "KINDS |= {'x': 1}"):
-        assert edited(first, of(tmp_path, page, a=f"KINDS = {{}}\nOTHER = []\n{change}\n")) == ["a.KINDS"]
-    assert edited(first, of(tmp_path, page, a="KINDS = {}\nOTHER = []\nOTHER.append(1)\n")) == []
-
-
-def test_what_a_module_does_on_import_counts_in_its_order(tmp_path):
-    page = "import cifar_helpers.a"
-    first = of(tmp_path, page, a="print(1)\nprint(2)\n")
-    assert edited(first, of(tmp_path, page, a="print(2)\nprint(1)\n")) == ["a (on import)"]
-    assert edited(first, of(tmp_path, page, __init__="print(0)\n", a="print(1)\nprint(2)\n")) == [
-        "cifar_helpers (on import)"
-    ]
+@pytest.mark.parametrize(
+    "page, before, now, names",
+    [
+        ("KINDS", {"a": "KINDS = {}"}, {"a": "KINDS = {}\nKINDS['x'] = 1"}, ["a.KINDS"]),
+        ("KINDS", {"a": "KINDS = {}"}, {"a": "KINDS = {}\nKINDS.update(x=1)"}, ["a.KINDS"]),
+        ("KINDS", {"a": "KINDS = {}"}, {"a": "KINDS = {}\nKINDS |= {'x': 1}"}, ["a.KINDS"]),
+        ("KINDS", {"a": "KINDS = {}"}, {"a": "KINDS = {}\nOTHER = []\nOTHER.append(1)"}, []),
+        ("", {"a": "print(1)\nprint(2)"}, {"a": "print(2)\nprint(1)"}, ["a (on import)"]),
+        ("", {"a": "print(1)"}, {"a": "print(1)", "package": "print(0)"}, ["cifar_helpers (on import)"]),
+    ],
+)
+def test_what_changes_a_constant_belongs_to_it_and_what_a_module_does_on_import_counts(page, before, now, names):
+    page = f"import cifar_helpers.a\ncifar_helpers.a.{page}" if page else "import cifar_helpers.a"
+    assert edited(of(page, **before), of(page, **now)) == names

@@ -132,13 +132,18 @@ def refusal(path):
     return sentence
 
 
+BOMBS = [
+    b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0) for side in (7100, 60000)
+]
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg xmlns='x'/>", bytes(range(256)) * 9]
+    "content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg xmlns='x'/>", bytes(range(256)) * 9, *BOMBS]
 )
-def test_what_is_no_picture_is_refused(tmp_path, content):
+def test_what_is_no_picture_or_a_bomb_is_refused(tmp_path, content):
     path = tmp_path / "picture.png"
     path.write_bytes(content)
-    assert "is not a picture" in refusal(path)
+    assert ("more than 50,000,000 pixels" if content in BOMBS else "is not a picture") in refusal(path)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "bmp", "tif"])
@@ -147,22 +152,6 @@ def test_half_a_file_is_refused(tmp_path, ending):
     noise(90).save(path)
     os.truncate(path, path.stat().st_size // 2)
     assert "damaged" in (sentence := refusal(path)) or "is not a picture" in sentence
-
-
-@pytest.mark.parametrize("side", [7_100, 60_000])
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, side):
-    path = tmp_path / "bomb.bmp"
-    path.write_bytes(b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0))
-    assert "more than 50,000,000 pixels" in refusal(path)
-
-
-def test_decoders_are_quiet_about_damage(tmp_path, capfd):
-    path = tmp_path / "damaged.tif"
-    noise(60).save(path, compression="tiff_lzw")
-    whole = path.read_bytes()
-    path.write_bytes(whole[:20] + b"\xff" * 40 + whole[60:])
-    assert "damaged" in refusal(path)
-    assert capfd.readouterr().err == ""
 
 
 def test_missing_files_folders_and_pipes_are_refused(tmp_path):

@@ -9,6 +9,7 @@ import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up of
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cifar_helpers.artefacts import read_json, write_json
 from cifar_helpers.baseline.recipe import Recipe
@@ -164,6 +165,7 @@ def test_a_training_that_stops_leaves_the_committed_record(project):
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A function that runs a study on 200 drawings, interrupted after so many epochs, if any."""
+    tf.config.run_functions_eagerly(True)  # graphs take long to build; chapters and other tests use them
     monkeypatch.setattr(training, "load_cifar10", lambda: load_stand_in(200, 100))
     monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path / "checkpoints"))
 
@@ -177,7 +179,8 @@ def trained(tmp_path, monkeypatch):
 
         return getattr(training, study.function)(study.seed, "float32", checkpoint, show, **study.settings)
 
-    return train
+    yield train
+    tf.config.run_functions_eagerly(False)
 
 
 SMALL = {
