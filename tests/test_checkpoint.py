@@ -138,18 +138,6 @@ def test_a_file_that_may_be_whole_stays(monkeypatch, error):
     assert restored(checkpoint) == (HISTORY, [7, 7, 7])
 
 
-def test_an_interruption_while_a_file_is_written_costs_one_epoch(monkeypatch):
-    def half(path, *_):
-        path.write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    checkpoint = saved()
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(np, "savez", half)
-        checkpoint.save(variables(8), [*HISTORY, HISTORY[0]])
-    assert restored(checkpoint) == (HISTORY, [7, 7, 7])
-
-
 SAVING = """
 import sys
 import numpy as np

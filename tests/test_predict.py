@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -100,18 +99,6 @@ def test_a_bad_file_is_one_sentence_and_status_2(tmp_path, run, kind):
     assert (status, output, errors.count("\n")) == (2, "", 1) and str(tmp_path) in errors
 
 
-@pytest.mark.parametrize("name", ["cards.json", "fast94.keras"])
-def test_what_is_missing_is_one_sentence(tmp_path, name):
-    project = Project(tmp_path)
-    project.models.mkdir()
-    if name != "cards.json":
-        shutil.copy(HERE.models / "cards.json", project.models)
-    with pytest.raises(
-        BadRequest, match=f"^models/{name} is missing: it comes with the project; restore it from git.$"
-    ):
-        predict.main(project, [str(HERE.root / "docs" / "predictions.png")])
-
-
 def test_the_command_sets_up_what_it_needs(tmp_path):
     """As the Makefile calls it, with names that standard output could not show."""
     command = [sys.executable, "-m", "runner", "predict", "IMAGE=docs/predictions.png", tmp_path / "\u2603.png"]
@@ -172,6 +159,8 @@ def test_what_is_shipped_is_what_its_page_or_its_run_names(path, tmp_path):
     for name in ("notebooks", "results"):
         (tmp_path / name).symlink_to(HERE.root / name)
     project.models.mkdir()
+    with pytest.raises(BadRequest, match="is missing: it comes with the project; restore it from git.$"):
+        require_as_made(project, f"models/{path.name}")
     (project.models / path.name).write_bytes(path.read_bytes().replace(b"0", b"1"))
     with pytest.raises(BadRequest, match="is not the file that was made with its page"):
         require_as_made(project, f"models/{path.name}")
