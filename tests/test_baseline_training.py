@@ -33,6 +33,7 @@ class InterruptAt(keras.callbacks.Callback):
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
+    tf.config.experimental.enable_op_determinism()  # as in chapter 3 and in studies
     monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
     monkeypatch.delenv("TUTORIAL_FINISHED", raising=False)
     yield
