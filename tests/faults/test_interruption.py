@@ -22,7 +22,7 @@ MOMENT = 120  # seconds: a limit even for a busy machine; what ends at once take
 
 
 def started(command, folder, **variables):
-    """A process with a group of its own that takes every signal, even if the tests run in a background or under nohup."""
+    """A process with a group of its own that takes every signal, even if the tests run in a background."""
 
     def take_all():
         for number in (signal.SIGINT, signal.SIGHUP):
@@ -97,7 +97,8 @@ with in_one_sentence({SENTENCE!r}):
     import sys
     from runner import publish
     from runner.project import HERE
-    names = ["notebooks/01_first.ipynb", "models/a.keras", "models/b.keras", "results/value.json", "results/runs/x.json"]
+    models, results = ["models/a.keras", "models/b.keras"], ["results/value.json", "results/runs/x.json"]
+    names = ["notebooks/01_first.ipynb", *models, *results]
     first = int(sys.argv[1])
     for generation in range(first, first + 8):
         with publish.only_one(HERE):

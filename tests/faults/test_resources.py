@@ -70,7 +70,8 @@ def test_a_limit_for_files_stops_publishing_before_any_file_is_replaced(tmp_path
         toy.path(name).write_text(f"{0:5}\n" * 50_000)
     with fault("disk full, publishing"):
         done = subprocess.run(
-            [sys.executable, "-c", PUBLISHING, "1"], cwd=toy.folder, env=toy.environment(), capture_output=True, text=True,
+            [sys.executable, "-c", PUBLISHING, "1"], cwd=toy.folder, env=toy.environment(),
+            capture_output=True, text=True,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
         )  # fmt: skip
         assert done.returncode == 1
