@@ -21,27 +21,25 @@ SENTENCE = "Interrupted. Each page, network and result is the old one or the new
 MOMENT = 120  # seconds: a limit even for a busy machine; what ends at once takes less than one
 
 
-def started(command, folder, **variables):
-    """A process with a group of its own that takes every signal, even if the tests run in a background or under nohup."""
+def started(command, folder, answers=False, **variables):
+    """A process with a group of its own that takes every signal, even if the tests run in a background or under nohup.
+
+    answers: whether to wait until it has handlers of its own; what comes before is Python's start, not the project's.
+    """
 
     def take_all():
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
 
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, cwd=folder, env=clean_environment(folder, **variables), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=take_all, start_new_session=True,
     )  # fmt: skip
-
-
-def await_handlers(process):
-    """Wait until ``process`` has its own handlers: what comes before is Python's start, not the project's."""
     status, deadline = Path(f"/proc/{process.pid}/status"), time.monotonic() + MOMENT
-    while status.exists() and process.poll() is None and time.monotonic() < deadline:
-        caught = int(status.read_text().partition("SigCgt:")[2].split()[0], 16)
-        if caught >> (signal.SIGTERM - 1) & 1:
-            return
+    while answers and status.exists() and process.poll() is None and time.monotonic() < deadline:
+        answers = not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1
         time.sleep(0.01)
+    return process
 
 
 def hits(process, number, seconds=0):
@@ -127,10 +125,9 @@ def publishing(tmp_path):
 @needs_proc
 def test_files_that_are_published_together_are_each_whole_and_in_the_end_all_of_one_run(publishing, fault, rng, times):
     def run(first):
-        return started([sys.executable, "-c", PUBLISHING, str(first)], publishing.folder)
+        return started([sys.executable, "-c", PUBLISHING, str(first)], publishing.folder, answers=True)
 
     process = run(1)
-    await_handlers(process)
     begun = time.monotonic()
     assert process.communicate(timeout=MOMENT)[0].split() == ["0"]
     duration, kills, wanted = time.monotonic() - begun, 0, times(12, 40)
@@ -138,7 +135,6 @@ def test_files_that_are_published_together_are_each_whole_and_in_the_end_all_of_
         if kills == wanted:
             break
         process, number = run(100 * attempt), SIGNALS[attempt % 3]
-        await_handlers(process)
         if not hits(process, number, rng.uniform(0, duration)):
             continue
         kills += 1
@@ -193,8 +189,7 @@ def test_execute_killed_at_any_moment_leaves_each_file_old_or_new_and_no_process
     duration, kills = time.monotonic() - begun, 0
     for attempt in range(times(3, 6)):
         before = toy.published()
-        process, number = started(toy.command("execute"), toy.folder), SIGNALS[attempt % 3]
-        await_handlers(process)
+        process, number = started(toy.command("execute"), toy.folder, answers=True), SIGNALS[attempt % 3]
         if not hits(process, number, rng.uniform(0, duration)):
             continue
         kills += 1
@@ -241,8 +236,7 @@ def test_ctrl_c_ends_a_study_in_one_sentence_whatever_its_training_is_doing(tmp_
     toy = Toy.build(tmp_path / "project")
     toy.give_study(ENDLESS)
     for _ in range(times(3, 6)):
-        process = started(toy.command("study"), toy.folder)
-        await_handlers(process)
+        process = started(toy.command("study"), toy.folder, answers=True)
         with fault("kill, make study"):
             assert hits(process, signal.SIGINT, rng.uniform(0, 0.6))
             assert_ended_by(process, signal.SIGINT)

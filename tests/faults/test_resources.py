@@ -1,5 +1,6 @@
 """No room on the disk, a folder that cannot be written to, nobody at home: one sentence, and nothing half-written."""
 
+import contextlib
 import os
 import resource
 import shutil
@@ -16,23 +17,28 @@ from runner.ending import in_words
 from toy import PROJECT, Toy, bare_project
 
 
-def mounted(folder, *options):
-    """Mount something at ``folder``; skips the test where that is not permitted."""
+@contextlib.contextmanager
+def mounted(folder, *options, read_only=False):
+    """Mount something at ``folder`` for a while; skips the test where that is not permitted."""
     folder.mkdir(exist_ok=True)
     done = (
         subprocess.run(["mount", *options, folder], capture_output=True, text=True) if shutil.which("mount") else None
     )
     if done is None or done.returncode:
         pytest.skip("Only root may mount a small file system here: run this test in a container.")
+    try:
+        if read_only:
+            subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture
 def small(tmp_path):
     """A folder on a file system of 3 MB of its own."""
-    folder = tmp_path / "small"
-    mounted(folder, "-t", "tmpfs", "-o", "size=3m", "none")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=3m", "none") as folder:
+        yield folder
 
 
 def is_one_sentence(errors):
@@ -160,49 +166,32 @@ def test_in_a_read_only_folder_execute_says_so_and_check_works(tmp_path, fault):
     assert toy.run("execute").returncode == 0
     before = toy.published()
     toy.path("build/ready").mkdir()  # as of a run that was killed while it published
-    mounted(toy.folder, "--bind", toy.folder)
-    try:
-        subprocess.run(["mount", "-o", "remount,ro,bind", toy.folder], check=True)
-        with fault("read-only folder"):
-            done = toy.run("execute")
-            assert done.returncode == 1
-            assert is_one_sentence(done.stderr) and "cannot be opened (Read-only file system)" in done.stderr
-            assert toy.run("check").returncode == 0
-            assert toy.published() == before
-    finally:
-        subprocess.run(["umount", "--lazy", toy.folder], check=True)
+    with fault("read-only folder"), mounted(toy.folder, "--bind", toy.folder, read_only=True):
+        done = toy.run("execute")
+        assert done.returncode == 1
+        assert is_one_sentence(done.stderr) and "cannot be opened (Read-only file system)" in done.stderr
+        assert toy.run("check").returncode == 0
+        assert toy.published() == before
 
 
-def assert_nothing_is_computed(toy, reason):
-    before = toy.published()
-    done = toy.run("execute")
-    assert done.returncode in (1, 2)
-    assert is_one_sentence(done.stderr) and reason in done.stderr
-    assert "code cell" not in done.stdout
-    assert toy.published() == before
-
-
-def test_nothing_is_computed_for_a_folder_that_cannot_be_written_to(tmp_path, fault):
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("read-only folder", "results cannot be opened ("), ("folder on another disk", " are on different disks, so that ")],
+)
+def test_nothing_is_computed_for_a_folder_that_cannot_be_replaced_in(tmp_path, fault, kind, reason):
     toy = Toy.build(tmp_path / "project")
-    mounted(toy.path("results"), "--bind", toy.path("results"))
-    try:
-        subprocess.run(["mount", "-o", "remount,ro,bind", toy.path("results")], check=True)
-        with fault("read-only folder"):
-            assert_nothing_is_computed(toy, "results cannot be opened (")
-    finally:
-        subprocess.run(["umount", "--lazy", toy.path("results")], check=True)
-
-
-def test_nothing_is_computed_for_a_folder_on_another_disk(tmp_path, fault):
-    toy = Toy.build(tmp_path / "project")
-    copy = shutil.copytree(toy.path("results"), tmp_path / "results")
-    mounted(toy.path("results"), "-t", "tmpfs", "none")
-    try:
-        shutil.copytree(copy, toy.path("results"), dirs_exist_ok=True)
-        with fault("folder on another disk"):
-            assert_nothing_is_computed(toy, " are on different disks, so that ")
-    finally:
-        subprocess.run(["umount", "--lazy", toy.path("results")], check=True)
+    results, is_protected = toy.path("results"), kind == "read-only folder"
+    copy = shutil.copytree(results, tmp_path / "results")
+    options = ("--bind", results) if is_protected else ("-t", "tmpfs", "none")
+    with fault(kind), mounted(results, *options, read_only=is_protected):
+        if not is_protected:
+            shutil.copytree(copy, results, dirs_exist_ok=True)
+        before = toy.published()
+        done = toy.run("execute")
+        assert done.returncode in (1, 2)
+        assert is_one_sentence(done.stderr) and reason in done.stderr
+        assert "code cell" not in done.stdout
+        assert toy.published() == before
 
 
 # --- no home ---
