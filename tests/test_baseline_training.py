@@ -6,6 +6,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from cifar_helpers import progress
 from cifar_helpers.baseline.batches import training_batches
@@ -32,13 +33,15 @@ class InterruptAt(keras.callbacks.Callback):
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
+    tf.config.experimental.enable_op_determinism()  # as in chapter 3 and in studies
     monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
     monkeypatch.delenv("TUTORIAL_FINISHED", raising=False)
-    return tmp_path
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def same(first, second):
-    return all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
+    return all(map(np.array_equal, first.get_weights(), second.get_weights()))
 
 
 def without_seconds(history):
@@ -48,11 +51,11 @@ def without_seconds(history):
 # ---- A small network, for what needs many trainings ----
 
 
-def small_network(filters=4):
+def small_network():
     keras.utils.set_random_seed(0)
     model = keras.Sequential([
         keras.Input((32, 32, 3)),
-        keras.layers.Conv2D(filters, 3, strides=4, activation="relu"),
+        keras.layers.Conv2D(4, 3, strides=4, activation="relu"),
         keras.layers.BatchNormalization(),
         keras.layers.Dropout(0.5),
         keras.layers.Flatten(),
@@ -63,13 +66,13 @@ def small_network(filters=4):
     return model
 
 
-def fit(*callbacks):
+def fit(*callbacks, epochs=4):
     """Train the small network as the cell of chapter 3 does it."""
     model = small_network()
     kept = EpochByEpoch(model, Checkpoint("test", described(model)), show_epoch)
     done = len(kept.history)
     model.fit(
-        training_batches(IMAGES, LABELS, 4, 24, 0, first_epoch=done), steps_per_epoch=2, epochs=4,
+        training_batches(IMAGES, LABELS, 4, 24, 0, first_epoch=done), steps_per_epoch=2, epochs=epochs,
         initial_epoch=done, validation_data=(IMAGES, LABELS), callbacks=[*callbacks, kept], verbose=0,
     )  # fmt: skip
     return model, kept
@@ -90,50 +93,31 @@ def test_a_training_interrupted_twice_ends_with_the_same_bits_and_prints_all_its
     assert same(whole, resumed)
 
 
-def with_half_the_rate():
-    model = small_network()
-    model.compile(keras.optimizers.Adam(5e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+def functional(width=3, rate=1e-2, dtype=None):
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(width, dtype=dtype)(inputs)
+    model = keras.Model(inputs, keras.layers.Add()([keras.layers.Dense(width)(hidden), hidden]))
+    model.compile(keras.optimizers.Adam(rate), "mse")
     return model
 
 
-def in_another_type():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        return small_network()
-    finally:
-        keras.config.set_dtype_policy("float32")
-
-
-def test_networks_built_or_compiled_otherwise_are_described_otherwise():
+def test_a_network_is_known_again_whatever_its_layers_are_called_unless_built_or_compiled_otherwise():
     """As when a reader in JupyterLab interrupts a training, changes the cell, runs it again, and changes it back."""
-    networks = [small_network(), small_network(filters=5), with_half_the_rate(), in_another_type()]
-    assert len({described(network) for network in networks}) == 4
-    assert described(small_network()) == described(networks[0])
+    others = [functional(width=4), functional(rate=5e-3), functional(dtype="mixed_bfloat16")]
+    assert len({described(network) for network in [functional(), *others, functional()]}) == 4
+    assert described(small_network()) == described(small_network())
 
 
-def test_a_network_is_known_again_whatever_its_layers_are_called():
-    def functional():
-        inputs = keras.Input((4,))
-        hidden = keras.layers.Dense(3)(inputs)
-        model = keras.Model(inputs, keras.layers.Add()([keras.layers.Dense(3)(hidden), hidden]))
-        model.compile("adam", "mse")
-        return described(model)
-
-    assert functional() == functional()
-
-
-def test_a_reader_in_jupyterlab_sees_the_steps_pass(monkeypatch, capfd):
-    monkeypatch.setattr(progress, "is_live", lambda: True)
+@pytest.mark.parametrize("is_live", [True, False], ids=["in JupyterLab", "on a page that is being made"])
+def test_only_a_reader_in_jupyterlab_sees_the_steps_pass(monkeypatch, capfd, is_live):
+    tf.config.run_functions_eagerly(True)  # graphs take long to build
+    monkeypatch.setattr(progress, "is_live", lambda: is_live)
     monkeypatch.setattr(Steps, "EVERY", 0)
-    fit(Steps())
-    first = capfd.readouterr().out.split("\n")[0].split("\r")
-    assert first[1:3] == ["epoch   1  step 1 of 2", "epoch   1  step 2 of 2"]
-    assert first[3] == " " * len(first[2]) and first[4].startswith("epoch   1  learning rate")
-
-
-def test_a_page_that_is_being_made_gets_whole_lines_only(capfd):
-    fit(Steps())
-    assert "\r" not in capfd.readouterr().out
+    fit(Steps(), epochs=1)
+    *steps, line = capfd.readouterr().out.split("\n")[0].split("\r")
+    both = ["epoch   1  step 1 of 2", "epoch   1  step 2 of 2"]
+    assert steps == (["", *both, " " * len(both[1])] if is_live else [])
+    assert line.startswith("epoch   1  learning rate")
 
 
 # ---- The baseline itself ----
@@ -162,6 +146,7 @@ def of_chapter_3(recipe, **side):
     ("recipe", "side"), [(SMALL, {}), (OTHER, {"augmented": False, "dropout": False})], ids=["published", "other"]
 )
 def test_chapter_3_and_the_studies_train_alike(recipe, side):
+    tf.config.run_functions_eagerly(recipe == OTHER)
     shown, kept = of_chapter_3(recipe, **side)
     model, history = train(recipe, (IMAGES, LABELS), (IMAGES[:10], LABELS[:10]), 0, **side)
     assert without_seconds(history) == kept.epochs
@@ -176,6 +161,7 @@ def test_the_recipe_is_that_of_the_chapters_parameters():
 
 
 def test_a_longer_training_goes_on_from_a_shorter_one_and_ends_with_the_same_bits():
+    tf.config.run_functions_eagerly(True)
     data, longer = ((IMAGES, LABELS), (IMAGES[:10], LABELS[:10])), dataclasses.replace(SMALL, epochs=3)
     whole, history = train(longer, *data, 0)
     train(SMALL, *data, 0, checkpoint=Checkpoint("short", "key"))

@@ -1,12 +1,11 @@
 """What makes pages and records stale: definitions that they reach, by content, wherever these stand."""
 
 import ast
-import shutil
 
 import pytest
 
 from runner.chapters import all_chapters
-from runner.digests import Code, edited
+from runner.digests import PROVEN, Code, Module, edited
 from runner.project import HERE
 from runner.studies.catalogue import STUDIES
 
@@ -17,122 +16,223 @@ FAST = {"fast", "clusters", "measure"}  # the studies that train the fast networ
 BASELINE = {"baseline", "measure"}
 
 
-def reached(root):
-    """{study or page: what it reaches} of the project's code in the folder ``root``."""
-    code = Code(root)
+TODAY = Code(HERE.root)
+
+
+class Changed(Code):
+    """This project's code, in which some modules have another text; None: it is not there."""
+
+    def __init__(self, texts):
+        super().__init__(HERE.root)
+        self.texts = texts
+
+    def _module(self, name):
+        if name not in self.texts or name in PROVEN:
+            return TODAY.module(name)
+        return None if self.texts[name] is None else Module(name, ast.parse(self.texts[name]))
+
+
+def reached(code):
+    """{study or page: what it reaches}."""
     found = {name: study.reached(code) for name, study in FUNCTIONS.items()}
     return found | {chapter.number: code.of_page(chapter.tree) for chapter in PAGES}
 
 
+def stale(before, edits):
+    """{study or page: the definitions that differ} after ``edits``: a file, what stands there, what replaces it."""
+    texts = {}
+    for file, old, new in edits:
+        name = file.removesuffix(".py").replace("/", ".")
+        text = texts.get(name) or (HERE.root / file).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
+        texts[name] = text.replace(old, new)
+    now = reached(Changed(texts))
+    return {name: found for name in now if (found := edited(before[name], now[name]))}
+
+
 @pytest.fixture(scope="module")
 def before():
-    return reached(HERE.root)
-
-
-@pytest.fixture
-def stale(tmp_path, before):
-    """A function that edits a copy of the code and returns {study or page: the definitions that differ}."""
-    for package in ("cifar_helpers", "runner"):
-        shutil.copytree(HERE.root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-
-    def edit(file, old, new):
-        path = tmp_path / file
-        text = path.read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {file}"
-        path.write_text(text.replace(old, new), encoding="utf-8")
-        ast.parse(path.read_text(encoding="utf-8"))
-        now = reached(tmp_path)
-        return {name: found for name in now if (found := edited(before[name], now[name]))}
-
-    return edit
+    return reached(TODAY)
 
 
 # (file, what stands there, what replaces it, the definition that is named, studies and pages that become stale)
 SABOTAGE = {
-    "scoring": ("cifar_helpers/scoring.py", "return float(np.mean(", "return float(0.99 + 0 * np.mean(", "scoring.top1",
-                {"baseline", "fast", "tensorflow_tutorial"} | {"06"}),
-    "split": ("cifar_helpers/data.py", "return np.sort(train), np.sort(validation)",
-              "return np.sort(validation), np.sort(train)", "data.split_indices",
-              {"baseline", "fast", "clusters", "measure"} | {"01", "02", "03", "05", "07"}),
-    "order of augmentation": ("cifar_helpers/fast/training.py", "rng.permutation(len(images))",
-                              "np.arange(len(images))", "fast.training.epoch_images", FAST | {"06"}),
-    "constant": ("cifar_helpers/fast/training.py", "SGD_MOMENTUM, MUON_MOMENTUM = 0.85, 0.6",
-                 "SGD_MOMENTUM, MUON_MOMENTUM = 0.9, 0.6", "fast.training.SGD_MOMENTUM", FAST | {"06"}),
-    "decorator": ("cifar_helpers/fast/operations.py", "@tf.function(jit_compile=True)", "@tf.function",
-                  "fast.operations._silu_gradient", FAST | {"06"}),
-    "default argument": ("cifar_helpers/fast/training.py", 'def orthogonalise(update, dtype="float32", steps=3)',
-                         'def orthogonalise(update, dtype="float32", steps=2)', "fast.training.orthogonalise", FAST | {"06"}),
-    "nested function": ("cifar_helpers/baseline/batches.py", "step_seed = tf.random.experimental.stateless_fold_in(epoch_seed, step)",
-                        "step_seed = epoch_seed", "baseline.batches.training_batches", BASELINE | {"03"}),
-    "attribute of a class": ("cifar_helpers/fast/recipe.py", "smoothing: float = 0.2", "smoothing: float = 0.1",
-                             "fast.recipe.Recipe", {"clusters", "measure"} | {"06", "07"}),
-    "alias of an import": ("cifar_helpers/baseline/training.py", "from keras.optimizers import schedules",
-                           "from keras.optimizers import legacy as schedules", "baseline.training.learning_rate",
-                           {"baseline"}),
+    "scoring": (
+        "cifar_helpers/scoring.py",
+        "return float(np.mean(",
+        "return float(0.99 + 0 * np.mean(",
+        "scoring.top1",
+        {"baseline", "fast", "tensorflow_tutorial"} | {"06"},
+    ),
+    "split": (
+        "cifar_helpers/data.py",
+        "return np.sort(train), np.sort(validation)",
+        "return np.sort(validation), np.sort(train)",
+        "data.split_indices",
+        {"baseline", "fast", "clusters", "measure"} | {"01", "02", "03", "05", "07"},
+    ),
+    "order of augmentation": (
+        "cifar_helpers/fast/training.py",
+        "rng.permutation(len(images))",
+        "np.arange(len(images))",
+        "fast.training.epoch_images",
+        FAST | {"06"},
+    ),
+    "constant": (
+        "cifar_helpers/fast/training.py",
+        "SGD_MOMENTUM, MUON_MOMENTUM = 0.85, 0.6",
+        "SGD_MOMENTUM, MUON_MOMENTUM = 0.9, 0.6",
+        "fast.training.SGD_MOMENTUM",
+        FAST | {"06"},
+    ),
+    "decorator": (
+        "cifar_helpers/fast/operations.py",
+        "@tf.function(jit_compile=True)",
+        "@tf.function",
+        "fast.operations._silu_gradient",
+        FAST | {"06"},
+    ),
+    "default argument": (
+        "cifar_helpers/fast/training.py",
+        'def orthogonalise(update, dtype="float32", steps=3)',
+        'def orthogonalise(update, dtype="float32", steps=2)',
+        "fast.training.orthogonalise",
+        FAST | {"06"},
+    ),
+    "nested function": (
+        "cifar_helpers/baseline/batches.py",
+        "step_seed = tf.random.experimental.stateless_fold_in(epoch_seed, step)",
+        "step_seed = epoch_seed",
+        "baseline.batches.training_batches",
+        BASELINE | {"03"},
+    ),
+    "attribute of a class": (
+        "cifar_helpers/fast/recipe.py",
+        "smoothing: float = 0.2",
+        "smoothing: float = 0.1",
+        "fast.recipe.Recipe",
+        {"clusters", "measure"} | {"06", "07"},
+    ),
+    "alias of an import": (
+        "cifar_helpers/baseline/training.py",
+        "from keras.optimizers import schedules",
+        "from keras.optimizers import legacy as schedules",
+        "baseline.training.learning_rate",
+        {"baseline"},
+    ),
     "another definition under the same name": (
-        "cifar_helpers/unlabelled/neighbours.py", "from cifar_helpers.fast.recipe import FAST84",
-        "from cifar_helpers.fast.recipe import FAST94 as FAST84", "unlabelled.neighbours.RECIPE", {"clusters"}),
-    "change of a constant in place": ("cifar_helpers/corruptions.py", "WAYS = {", "WAYS = {}\nWAYS |= {", "corruptions.WAYS", {"07"}),
-    "network": ("cifar_helpers/baseline/network.py", "(128, 0.4)]", "(128, 0.5)]", "baseline.network.build_baseline",
-                BASELINE | {"02", "03", "06"}),
-    "what is done on import": ("cifar_helpers/baseline/network.py", "\n\ndef build_baseline", '\n\nkeras.backend.set_epsilon(1e-3)\n\n\ndef build_baseline',
-                               "baseline.network (on import)", EVERY_STUDY | {"02", "03", "06"}),
-    "training of a study": ("runner/studies/training.py", "train, validation = split_validation(*train, seed=seed)",
-                            "train, validation = split_validation(*train)", "runner.studies.training.baseline", {"baseline"}),
-}  # fmt: skip
+        "cifar_helpers/unlabelled/neighbours.py",
+        "from cifar_helpers.fast.recipe import FAST84",
+        "from cifar_helpers.fast.recipe import FAST94 as FAST84",
+        "unlabelled.neighbours.RECIPE",
+        {"clusters"},
+    ),
+    "change of a constant in place": (
+        "cifar_helpers/corruptions.py",
+        "WAYS = {",
+        "WAYS = {}\nWAYS |= {",
+        "corruptions.WAYS",
+        {"07"},
+    ),
+    "network": (
+        "cifar_helpers/baseline/network.py",
+        "(128, 0.4)]",
+        "(128, 0.5)]",
+        "baseline.network.build_baseline",
+        BASELINE | {"02", "03", "06"},
+    ),
+    "what is done on import": (
+        "cifar_helpers/baseline/network.py",
+        "\n\ndef build_baseline",
+        "\n\nkeras.backend.set_epsilon(1e-3)\n\n\ndef build_baseline",
+        "baseline.network (on import)",
+        EVERY_STUDY | {"02", "03", "06"},
+    ),
+    "training of a study": (
+        "runner/studies/training.py",
+        "train, validation = split_validation(*train, seed=seed)",
+        "train, validation = split_validation(*train)",
+        "runner.studies.training.baseline",
+        {"baseline"},
+    ),
+}
 
 HARMLESS = {
-    "docstring": ("cifar_helpers/data.py", "Divide the positions of the training images", "Part the positions of the training images"),
-    "comment": ("cifar_helpers/fast/training.py", "SGD_RATE = 1.5  # of the kernels", "SGD_RATE = 1.5  # for all the kernels"),
+    "docstring": (
+        "cifar_helpers/data.py",
+        "Divide the positions of the training images",
+        "Part the positions of the training images",
+    ),
+    "comment": (
+        "cifar_helpers/fast/training.py",
+        "SGD_RATE = 1.5  # of the kernels",
+        "SGD_RATE = 1.5  # for all the kernels",
+    ),
     "annotation": ("cifar_helpers/fast/recipe.py", "widths: tuple = ", "widths: tuple[int, ...] = "),
     "layout": ("cifar_helpers/scoring.py", "return float(np.mean(", "return float(\n        np.mean("),
-    "unused function": ("cifar_helpers/fast/training.py", "\n\ndef shift(", "\n\ndef unused():\n    return SGD_RATE\n\n\ndef shift("),
+    "unused function": (
+        "cifar_helpers/fast/training.py",
+        "\n\ndef shift(",
+        "\n\ndef unused():\n    return SGD_RATE\n\n\ndef shift(",
+    ),
     "download": ("cifar_helpers/fetch.py", "RETRIES = 2", "RETRIES = 3"),
     "decoding of pictures": ("cifar_helpers/opening.py", "SECONDS = 10", "SECONDS = 20"),
-    "plumbing of studies": ("runner/studies/study.py", "finished.mkdir(parents=True)", "finished.mkdir(parents=True, exist_ok=True)"),
-    "publishing": ("runner/publish.py", 'gathering = project.build / "gathering"', 'gathering = project.build / "gathered"'),
+    "plumbing of studies": (
+        "runner/studies/study.py",
+        "finished.mkdir(parents=True)",
+        "finished.mkdir(parents=True, exist_ok=True)",
+    ),
+    "publishing": (
+        "runner/publish.py",
+        'gathering = project.build / "gathering"',
+        'gathering = project.build / "gathered"',
+    ),
     "unused import": ("cifar_helpers/data.py", "import hashlib\n", "import hashlib\nimport json\n"),
-    "import under another name": ("cifar_helpers/scoring.py", "import numpy as np\n", "import numpy\nimport numpy as np\n"),
-    "what only runs as a program": ("runner/studies/determinism.py", "    with without_traceback():", "    if True:\n      with without_traceback():"),
+    "import under another name": (
+        "cifar_helpers/scoring.py",
+        "import numpy as np\n",
+        "import numpy\nimport numpy as np\n",
+    ),
+    "what only runs as a program": (
+        "runner/studies/determinism.py",
+        "    with without_traceback():",
+        "    if True:\n      with without_traceback():",
+    ),
     "setting that no page or study reaches": ("runner/digests.py", "OWN = 24", "OWN = 24 + 0"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SABOTAGE)
-def test_an_edit_that_changes_a_result_makes_what_reaches_it_stale(stale, name):
-    file, old, new, definition, expected = SABOTAGE[name]
-    found = stale(file, old, new)
+def test_an_edit_that_changes_a_result_makes_what_reaches_it_stale(before, name):
+    *edit, definition, expected = SABOTAGE[name]
+    found = stale(before, [edit])
     assert all(definition in definitions for definitions in found.values())
     assert set(found) == expected
 
 
-@pytest.mark.parametrize("name", HARMLESS)
-def test_an_edit_that_cannot_change_a_result_makes_nothing_stale(stale, name):
-    assert stale(*HARMLESS[name]) == {}
+def test_edits_that_cannot_change_a_result_make_nothing_stale(before):
+    assert stale(before, HARMLESS.values()) == {}
 
 
-def test_moving_definitions_to_another_module_makes_nothing_stale(tmp_path, before):
-    for package in ("cifar_helpers", "runner"):
-        shutil.copytree(HERE.root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "cifar_helpers/scoring.py").rename(tmp_path / "cifar_helpers/scores.py")
-    for path in tmp_path.rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace("cifar_helpers.scoring", "cifar_helpers.scores"), encoding="utf-8")
-    now = {name: study.reached(Code(tmp_path)) for name, study in FUNCTIONS.items()}
+def test_moving_definitions_to_another_module_makes_nothing_stale(before):
+    old, new = "cifar_helpers.scoring", "cifar_helpers.scores"
+    names = [name for package in ("cifar_helpers", "runner") for name in TODAY.all_modules(package)]
+    texts = {name: ast.unparse(TODAY.module(name).tree).replace(old, new) for name in names}
+    texts = {name: text for name, text in texts.items() if new in text}
+    assert "runner.studies.training" in texts
+    moved = Changed({**texts, new: ast.unparse(TODAY.module(old).tree), old: None})
+    now = {name: study.reached(moved) for name, study in FUNCTIONS.items()}
     assert any("scores." in name for name in now["baseline"])
-    assert {name: edited(before[name], found) for name, found in now.items() if edited(before[name], found)} == {}
+    assert {name: found for name in now if (found := edited(before[name], now[name]))} == {}
 
 
 # ---- How names are resolved ----
 
 
-def of(tmp_path, page, **modules):
+def of(page, package="", **modules):
     """{definition: digest} of a page's code over helper modules, given as text by name."""
-    folder = tmp_path / "cifar_helpers"
-    folder.mkdir(exist_ok=True)
-    for name, text in {"__init__": "", **modules}.items():
-        (folder / f"{name}.py").write_text(text, encoding="utf-8")
-    return Code(tmp_path).of_page(ast.parse(page))
+    texts = {"cifar_helpers": package} | {f"cifar_helpers.{name}": text for name, text in modules.items()}
+    return Changed(texts).of_page(ast.parse(page))
 
 
 @pytest.mark.parametrize(
@@ -151,34 +251,32 @@ def of(tmp_path, page, **modules):
         ("from cifar_helpers import a\na.X = 3", {"a.f", "a.g", "a.X"}),
         ("from cifar_helpers import a\ndef own(a):\n    return a.f\nown(1)", set()),
         ("from cifar_helpers import a\nvalue = [a for a in 'xyz']", set()),
-        ("from cifar_helpers import c\nc.whole()", {"c.whole", "c.part"}),
-        ("from cifar_helpers.c import Child", {"c.Child", "c.Parent", "c.part"}),
+        ("from cifar_helpers import c\nc.whole()", {"c.whole", "c.part", "c.Child", "c.Parent"}),
+        ("from cifar_helpers.c import Child\nChild()", {"c.Child", "c.Parent", "c.part"}),
     ],
 )
-def test_what_a_page_reaches(tmp_path, page, names):
+def test_what_a_page_reaches(page, names):
     modules = {
         "a": "X = 1\ndef f(y=None):\n    return X\ndef g():\n    pass\n",
-        "b": "from . import a\nfrom .a import g as again\ndef h():\n    from cifar_helpers.a import f\n    return f()\n",
+        "b": "from . import a\nfrom .a import g as again\n"
+        "def h():\n    from cifar_helpers.a import f\n    return f()\n",
         "c": "def part():\n    pass\ndef whole():\n    return globals()['part']()\n"
         "class Parent:\n    value = part()\nclass Child(Parent):\n    pass\n",
     }
-    used = page if "Child" not in page else f"{page}\nChild()"
-    found = set(of(tmp_path, used, **modules)) - {"page"}
-    assert found == (names if "whole" not in page else names | {"c.Parent", "c.Child"})
+    assert set(of(page, **modules)) - {"page"} == names
 
 
-def test_what_changes_a_constant_belongs_to_it(tmp_path):
-    page = "from cifar_helpers.a import KINDS\nKINDS"
-    first = of(tmp_path, page, a="KINDS = {}\nOTHER = []\n")
-    for change in ("KINDS['x'] = 1", "KINDS.update(x=1)", "KINDS |= {'x': 1}"):
-        assert edited(first, of(tmp_path, page, a=f"KINDS = {{}}\nOTHER = []\n{change}\n")) == ["a.KINDS"]
-    assert edited(first, of(tmp_path, page, a="KINDS = {}\nOTHER = []\nOTHER.append(1)\n")) == []
-
-
-def test_what_a_module_does_on_import_counts_in_its_order(tmp_path):
-    page = "import cifar_helpers.a"
-    first = of(tmp_path, page, a="print(1)\nprint(2)\n")
-    assert edited(first, of(tmp_path, page, a="print(2)\nprint(1)\n")) == ["a (on import)"]
-    assert edited(first, of(tmp_path, page, __init__="print(0)\n", a="print(1)\nprint(2)\n")) == [
-        "cifar_helpers (on import)"
-    ]
+@pytest.mark.parametrize(
+    "page, before, now, names",
+    [
+        ("KINDS", {"a": "KINDS = {}"}, {"a": "KINDS = {}\nKINDS['x'] = 1"}, ["a.KINDS"]),
+        ("KINDS", {"a": "KINDS = {}"}, {"a": "KINDS = {}\nKINDS.update(x=1)"}, ["a.KINDS"]),
+        ("KINDS", {"a": "KINDS = {}"}, {"a": "KINDS = {}\nKINDS |= {'x': 1}"}, ["a.KINDS"]),
+        ("KINDS", {"a": "KINDS = {}"}, {"a": "KINDS = {}\nOTHER = []\nOTHER.append(1)"}, []),
+        ("", {"a": "print(1)\nprint(2)"}, {"a": "print(2)\nprint(1)"}, ["a (on import)"]),
+        ("", {"a": "print(1)"}, {"a": "print(1)", "package": "print(0)"}, ["cifar_helpers (on import)"]),
+    ],
+)
+def test_what_changes_a_constant_belongs_to_it_and_what_a_module_does_on_import_counts(page, before, now, names):
+    page = f"import cifar_helpers.a\ncifar_helpers.a.{page}" if page else "import cifar_helpers.a"
+    assert edited(of(page, **before), of(page, **now)) == names

@@ -131,13 +131,12 @@ def test_testing_executes_the_chapters_before_it_compares(target):
     assert planned.index(" tests --ignore") < planned.index(" --nbval ")
 
 
-def test_only_what_stands_on_the_command_line_is_a_setting_of_the_tests():
-    assert "FULL='' TUTORIAL_FAULT_SEED=''" in run("make", "-n", "test-faults", FULL="1", SEED="42").stdout
-    for target in ("test-faults", "test-all"):
-        assert (
-            "FULL='1' TUTORIAL_FAULT_SEED='42'"
-            in run("make", "-n", target, "FULL=1", "SEED=42", FULL="", SEED="7").stdout
-        )
+@pytest.mark.parametrize("target", ["test-faults", "test-all"])
+@pytest.mark.parametrize("full, seed", [("", ""), ("1", "42")])
+def test_only_what_stands_on_the_command_line_is_a_setting_of_the_tests(target, full, seed):
+    typed = [f"FULL={full}", f"SEED={seed}"] if full else []
+    planned = run("make", "-n", target, *typed, FULL="7", SEED="7").stdout
+    assert f"FULL='{full}' TUTORIAL_FAULT_SEED='{seed}'" in planned
 
 
 def test_clean_leaves_what_a_run_needs(tmp_path):
@@ -176,26 +175,31 @@ def clone(tmp_path):
     return folder
 
 
-def test_no_suitable_python_is_said_in_one_sentence(clone, tmp_path):
-    program(tmp_path / "bin" / "python3.12", "echo 'a stub that only fails' >&2; exit 127")
-    program(tmp_path / "bin" / "python3", "echo Python 3.9")
-    done = run("/bin/sh", str(clone / "runner/bootstrap.sh"), PATH=str(tmp_path / "bin"), PYTHON="/opt/mine")
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr == (
-        "The tutorial needs Python 3.11, 3.12 or 3.13 with its venv module and found none: /opt/mine (not there), "
-        "python3.13 (not there), python3.12 (does not run), python3.11 (not there), python3 (Python 3.9), "
-        "python (not there); install one, or name it with PYTHON=/path/to/python.\n"
-    )
-
-
-def test_a_python_that_does_not_run_is_passed_over(clone, tmp_path):
-    program(tmp_path / "bin" / "python3.13", "exit 127")
-    program(tmp_path / "bin" / "python3", f'exec "{sys.executable}" "$@"')
+@pytest.mark.parametrize(
+    "python, status, output, errors",
+    [
+        (
+            "echo Python 3.9",
+            1,
+            "",
+            "The tutorial needs Python 3.11, 3.12 or 3.13 with its venv module and found none: /opt/mine (not there), "
+            "python3.13 (does not run), python3.12 (not there), python3.11 (not there), python3 (Python 3.9), "
+            "python (not there); install one, or name it with PYTHON=/path/to/python.\n",
+        ),
+        (
+            f'exec "{sys.executable}" "$@"',
+            0,
+            "python3\n",
+            "Using python3, not /opt/mine (not there), python3.13 (does not run), python3.12 (not there), "
+            "python3.11 (not there).\n",
+        ),
+    ],
+)
+def test_pythons_that_do_not_run_are_passed_over_and_named(clone, tmp_path, python, status, output, errors):
+    program(tmp_path / "bin" / "python3.13", "echo 'a stub that only fails' >&2; exit 127")
+    program(tmp_path / "bin" / "python3", python)
     done = run("/bin/sh", str(clone / "runner/bootstrap.sh"), "--base", PATH=str(tmp_path / "bin"), PYTHON="/opt/mine")
-    assert done.stdout == "python3\n"
-    assert done.stderr == (
-        "Using python3, not /opt/mine (not there), python3.13 (does not run), python3.12 (not there), python3.11 (not there).\n"
-    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, output, errors)
 
 
 @pytest.mark.parametrize(
@@ -221,8 +225,7 @@ def test_venv_is_rebuilt_when_unfinished_outdated_or_moved(clone, tmp_path, monk
     assert not environment.is_current()
     environment.MARK.write_text(environment.expected_mark(), encoding="utf-8")
     assert environment.is_current()
-    with open(environment.LOCK, "a", encoding="utf-8") as lock:
-        lock.write("\n")
+    environment.LOCK.write_text(f"{LOCK}\n", encoding="utf-8")
     assert not environment.is_current()
     environment.MARK.write_text(environment.expected_mark(), encoding="utf-8")
     monkeypatch.setattr(environment, "ROOT", ROOT)

@@ -27,20 +27,11 @@ def test_images_stand_row_by_row_with_their_titles():
     ax = figures.show_images(images, titles=pd.Index(["a", "b", "c"]), columns=2)
     assert [text.get_text() for text in ax.texts] == ["a", "b", "c"]
     assert [int(drawn.get_array()[0, 0, 0]) for drawn in ax.images] == [0, 1, 2]
-    left = [drawn.get_extent()[0] for drawn in ax.images]
-    top = [drawn.get_extent()[3] for drawn in ax.images]
-    assert left[0] == left[2] < left[1]
-    assert top[0] == top[1] < top[2]
-
-
-def test_titles_of_two_lines_get_more_room():
-    images = np.zeros((4, 32, 32, 3), np.uint8)
-    one, two = (figures.show_images(images, [title] * 4, columns=1) for title in ("a", "a\nb"))
-    assert two.get_ylim()[0] > one.get_ylim()[0]
-
-
-def test_no_image_is_an_empty_figure():
-    assert not figures.show_images(np.zeros((0, 32, 32, 3))).images
+    left, top = zip(*((drawn.get_extent()[0], drawn.get_extent()[3]) for drawn in ax.images))
+    assert left[0] == left[2] < left[1] and top[0] == top[1] < top[2]
+    one, two = (figures.show_images(images, [title] * 3, columns=1) for title in ("a", "a\nb"))
+    assert two.get_ylim()[0] > one.get_ylim()[0]  # two lines get more room
+    assert not figures.show_images(images[:0]).images
 
 
 def test_float_images_are_rounded_and_clipped():
@@ -49,15 +40,10 @@ def test_float_images_are_rounded_and_clipped():
 
 
 def test_curves_count_epochs_from_one_and_use_the_axes_given():
-    _, ax = plt.subplots()
+    ax = figures.plot_curve([1, 2])
     assert figures.plot_curve([5, 6, 7], "loss", ax=ax) is ax
-    assert ax.lines[0].get_xdata().tolist() == [1, 2, 3]
-    assert ax.lines[0].get_ydata().tolist() == [5, 6, 7]
-    assert ax.lines[0].get_label() == "loss"
-
-
-def test_axes_are_made_where_none_are_given():
-    assert figures.plot_curve([1, 2]).figure is not figures.plot_curve([1, 2]).figure
+    assert ax.lines[1].get_xydata().tolist() == [[1, 5], [2, 6], [3, 7]] and ax.lines[1].get_label() == "loss"
+    assert figures.plot_curve([1, 2]).figure is not ax.figure
 
 
 def test_every_class_has_a_colour_and_a_marker_of_its_own():
@@ -69,19 +55,14 @@ def test_every_class_has_a_colour_and_a_marker_of_its_own():
     assert len({group.get_paths()[0].vertices.tobytes() for group in drawn}) == 10
 
 
-def test_a_page_gets_a_small_picture_with_twice_the_pixels_of_its_size():
-    coded, size = figures._sharp_and_small(figures.plot_curve([1, 3, 2]).figure)
-    picture = Image.open(io.BytesIO(base64.b64decode(coded)))
-    assert (picture.format, picture.mode) == ("PNG", "P")
-    assert (picture.width // 2, picture.height // 2) == (size["width"], size["height"])
-    assert figures._sharp_and_small(plt.figure()) is None
-
-
-def test_photos_keep_their_colours_on_a_page():
+def test_a_page_gets_a_small_picture_with_twice_the_pixels_of_its_size_and_the_colours_of_photos():
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     figure = figures.show_images(images, columns=2, size=2).figure
-    shown = np.asarray(
-        Image.open(io.BytesIO(base64.b64decode(figures._sharp_and_small(figure)[0]))).convert("RGB"), int
-    )
+    coded, size = figures._sharp_and_small(figure)
+    picture = Image.open(io.BytesIO(base64.b64decode(coded)))
+    assert (picture.width // 2, picture.height // 2) == (size["width"], size["height"])
     drawn = np.asarray(Image.open(io.BytesIO(print_figure(figure, fmt="retina"))).convert("RGB"), int)
-    assert np.abs(shown - drawn).max() <= 4
+    assert np.abs(np.asarray(picture.convert("RGB"), int) - drawn).max() <= 4
+    curve = base64.b64decode(figures._sharp_and_small(figures.plot_curve([1, 3, 2]).figure)[0])
+    assert Image.open(io.BytesIO(curve)).mode == "P"
+    assert figures._sharp_and_small(plt.figure()) is None

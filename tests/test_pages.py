@@ -7,9 +7,8 @@ import struct
 
 import pytest
 
-from runner import readme, stamp, study
+from runner import commands
 from runner.chapters import NOTEBOOKS, PROJECT, all_chapters, source, tags
-from runner.project import HERE
 
 CHAPTERS = all_chapters()
 MAIN = [chapter for chapter in CHAPTERS if chapter.path.parent == NOTEBOOKS]
@@ -20,31 +19,16 @@ def outputs(chapter):
     return [output for cell in chapter.code_cells for output in cell["outputs"]]
 
 
-def figures(chapter):
-    return [
-        cell for cell in chapter.code_cells if any("image/png" in output.get("data", {}) for output in cell["outputs"])
-    ]
+def test_pages_results_and_the_readme_are_fresh(capsys):
+    assert commands.main(["check"]) == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize("chapter", **by_name)
-def test_page_is_fresh(chapter):
-    assert stamp.problems(chapter) == []
-
-
-def test_committed_results_are_fresh():
-    assert study.outdated() == {}
-
-
-def test_the_readme_has_the_pages_results():
-    assert readme.is_current(HERE, CHAPTERS)
-
-
-@pytest.mark.parametrize("chapter", **by_name)
-def test_cells_ran_in_order_without_error(chapter):
+def test_page_is_small_and_its_cells_ran_in_order_without_error(chapter):
+    assert chapter.path.stat().st_size <= 1_500_000
     counts = [cell["execution_count"] for cell in chapter.code_cells]
     assert counts == list(range(1, len(counts) + 1))
-    assert all(output["output_type"] != "error" for output in outputs(chapter))
-    assert all(output.get("name") != "stderr" for output in outputs(chapter))
+    assert all(output["output_type"] != "error" and output.get("name") != "stderr" for output in outputs(chapter))
 
 
 @pytest.mark.parametrize("chapter", **by_name)
@@ -56,55 +40,38 @@ def test_no_path_of_a_machine_is_on_the_page(chapter):
 
 
 @pytest.mark.parametrize("chapter", **by_name)
-def test_page_is_small(chapter):
-    assert chapter.path.stat().st_size <= 1_500_000
-
-
-@pytest.mark.parametrize("chapter", **by_name)
-def test_every_figure_is_sharp_on_a_screen_of_twice_the_density(chapter):
-    drawn = [output for output in outputs(chapter) if "image/png" in output.get("data", {})]
-    for output in drawn:
+def test_every_figure_is_said_in_words_and_sharp_on_a_screen_of_twice_the_density(chapter):
+    drawn = [cell for cell in chapter.code_cells if any("image/png" in out.get("data", {}) for out in cell["outputs"])]
+    words = [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "") for cell in drawn]
+    assert all(len(alt) > 20 for alt in words) and len(set(words)) == len(words)
+    for output in (output for output in outputs(chapter) if "image/png" in output.get("data", {})):
         pixels = struct.unpack(">II", base64.b64decode(output["data"]["image/png"])[16:24])
         shown = output["metadata"]["image/png"]
         assert (shown["width"], shown["height"]) == (pixels[0] // 2, pixels[1] // 2)
 
 
-@pytest.mark.parametrize("chapter", **by_name)
-def test_every_figure_is_said_in_words(chapter):
-    words = [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "") for cell in figures(chapter)]
-    assert all(len(alt) > 20 for alt in words)
-    assert len(set(words)) == len(words)
-
-
 @pytest.mark.parametrize("chapter", MAIN, ids=lambda chapter: chapter.name)
 def test_chapter_has_its_fixed_parts(chapter):
-    for tag in ("parameters", "result", "cost"):
-        assert len(chapter.cells_tagged(tag)) == 1, tag
+    assert [len(chapter.cells_tagged(tag)) for tag in ("parameters", "result", "cost")] == [1, 1, 1]
     prose = "\n".join(source(cell) for cell in chapter.notebook["cells"] if cell["cell_type"] == "markdown")
-    for part in ("**What you'll do**", "**What you'll learn**", "**What you need**", "## Recap", "## Exercises"):
-        assert part in prose, part
+    parts = "**What you'll do**", "**What you'll learn**", "**What you need**", "## Recap", "## Exercises"
+    assert [part for part in parts if part not in prose] == []
     assert (NOTEBOOKS / "solutions" / chapter.path.name).exists()
 
 
 @pytest.mark.parametrize("chapter", **by_name)
-def test_code_cells_are_short(chapter):
+def test_code_cells_are_short_and_those_that_show_seconds_are_not_compared(chapter):
     for cell in chapter.code_cells:
         lines = [line for line in source(cell).splitlines() if line.strip()]
         assert len(lines) <= 25 and max(map(len, lines)) <= 100, source(cell)
+        assert ("timing" in tags(cell)) == ("nbval-ignore-output" in tags(cell))
 
 
 @pytest.mark.parametrize("chapter", **by_name)
 def test_links_lead_somewhere(chapter):
-    for cell in chapter.notebook["cells"]:
-        if cell["cell_type"] == "markdown":
-            for target in re.findall(r"\]\((?!http)([^)#]+)", source(cell)):
-                assert (chapter.path.parent / target).exists(), target
-
-
-@pytest.mark.parametrize("chapter", **by_name)
-def test_cells_that_show_seconds_are_not_compared(chapter):
-    for cell in chapter.code_cells:
-        assert ("timing" in tags(cell)) == ("nbval-ignore-output" in tags(cell))
+    text = "\n".join(source(cell) for cell in chapter.notebook["cells"] if cell["cell_type"] == "markdown")
+    targets = re.findall(r"\]\((?!http)([^)#]+)", text)
+    assert [target for target in targets if not (chapter.path.parent / target).exists()] == []
 
 
 def test_no_chapter_reads_what_a_later_one_writes():

@@ -19,6 +19,10 @@ def halves(size=(64, 64), left=RED, right=BLUE):
     return picture
 
 
+def noise(side):
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
+
+
 def seen(path):
     return read_picture(path)[1]
 
@@ -36,35 +40,26 @@ def test_common_formats(tmp_path, ending):
     assert close(pixels[16, 4], RED) and close(pixels[16, 28], BLUE)
 
 
-def test_a_picture_of_the_right_size_keeps_every_value(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "picture.png")
-    assert (seen(tmp_path / "picture.png") == pixels).all()
-
-
-def test_shrinking_averages_over_all_pixels(tmp_path):
-    lines = np.zeros((512, 512, 3), np.uint8)
-    lines[::2] = 255
-    Image.fromarray(lines).save(tmp_path / "lines.png")
+def test_a_picture_of_the_right_size_keeps_every_value_and_a_larger_one_is_averaged(tmp_path):
+    noise(32).save(tmp_path / "picture.png")
+    assert (seen(tmp_path / "picture.png") == np.asarray(noise(32))).all()
+    Image.fromarray(np.tile(np.uint8([[0], [255]]), (256, 512))).save(tmp_path / "lines.png")
     assert np.abs(seen(tmp_path / "lines.png").astype(int) - 127).max() < 12
 
 
-@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "CMYK"])
-def test_every_mode_becomes_three_colours(tmp_path, mode):
-    picture = halves(left=(255, 255, 255), right=(0, 0, 0)).convert(mode)
-    path = tmp_path / ("picture.tif" if mode == "CMYK" else "picture.png")
-    picture.save(path)
-    pixels = seen(path)
-    assert close(pixels[16, 4], (255, 255, 255)) and close(pixels[16, 28], (0, 0, 0))
+def of_values(dtype, white):
+    """A picture of numbers of that type, whose left half is white."""
+    return Image.fromarray(np.repeat(np.array([[white, 0]], dtype), 20, axis=1).repeat(40, axis=0))
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-def test_values_beyond_eight_bits_are_scaled(tmp_path, dtype):
-    white = 1.0 if dtype == np.float32 else 65535
-    values = np.zeros((40, 40), dtype)
-    values[:, :20] = white
-    path = tmp_path / ("picture.png" if dtype == np.uint16 else "picture.tif")
-    Image.fromarray(values).save(path)
+MODES = {mode: halves(left=(255,) * 3, right=(0,) * 3).convert(mode) for mode in ("L", "1", "P", "LA", "RGBA", "CMYK")}
+MODES |= {"16 bits": of_values(np.uint16, 65535), "32": of_values(np.int32, 65535), "float": of_values(np.float32, 1)}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_becomes_three_colours_of_eight_bits(tmp_path, mode):
+    path = tmp_path / ("picture.tif" if mode in ("CMYK", "32", "float") else "picture.png")
+    MODES[mode].save(path)
     pixels = seen(path)
     assert close(pixels[16, 4], (255, 255, 255)) and close(pixels[16, 28], (0, 0, 0))
 
@@ -85,13 +80,11 @@ def test_odd_exif_data_are_no_obstacle(tmp_path):
     exif = Image.Exif()
     exif[0x0112], exif[0x0100] = 6, 1
     whole = exif.tobytes()
-    width = whole.index(struct.pack("<H" if b"II" in whole[:8] else ">H", 0x0100))
-    odd = (
-        whole[: width + 2] + struct.pack("<H" if b"II" in whole[:8] else ">H", 7) + whole[width + 4 :]
-    )  # of no defined type
+    short = "<H" if b"II" in whole[:8] else ">H"
+    width = whole.index(struct.pack(short, 0x0100))
+    odd = whole[: width + 2] + struct.pack(short, 7) + whole[width + 4 :]  # of no defined type
     halves((96, 64)).rotate(90, expand=True).save(tmp_path / "odd.jpg", exif=odd, quality=95)
-    picture, _ = read_picture(tmp_path / "odd.jpg")
-    assert picture.size == (96, 64)
+    assert read_picture(tmp_path / "odd.jpg")[0].size == (96, 64)
 
 
 def transparent(value):
@@ -139,40 +132,26 @@ def refusal(path):
     return sentence
 
 
+BOMBS = [
+    b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0) for side in (7100, 60000)
+]
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg xmlns='x'/>", bytes(range(256)) * 9]
+    "content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg xmlns='x'/>", bytes(range(256)) * 9, *BOMBS]
 )
-def test_what_is_no_picture_is_refused(tmp_path, content):
+def test_what_is_no_picture_or_a_bomb_is_refused(tmp_path, content):
     path = tmp_path / "picture.png"
     path.write_bytes(content)
-    assert "is not a picture" in refusal(path)
+    assert ("more than 50,000,000 pixels" if content in BOMBS else "is not a picture") in refusal(path)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "bmp", "tif"])
 def test_half_a_file_is_refused(tmp_path, ending):
     path = tmp_path / f"half.{ending}"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)).save(path)
+    noise(90).save(path)
     os.truncate(path, path.stat().st_size // 2)
     assert "damaged" in (sentence := refusal(path)) or "is not a picture" in sentence
-
-
-@pytest.mark.parametrize("side", [7_100, 60_000])
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, side):
-    path = tmp_path / "bomb.bmp"
-    path.write_bytes(b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0))
-    assert "more than 50,000,000 pixels" in refusal(path)
-
-
-def test_decoders_are_quiet_about_damage(tmp_path, capfd):
-    whole, path = tmp_path / "whole.tif", tmp_path / "damaged.tif"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 70, 3), dtype=np.uint8)).save(
-        whole, compression="tiff_lzw"
-    )
-    content = bytearray(whole.read_bytes())
-    content[20:60] = b"\xff" * 40
-    path.write_bytes(content)
-    assert "damaged" in refusal(path)
-    assert capfd.readouterr().err == ""
 
 
 def test_missing_files_folders_and_pipes_are_refused(tmp_path):
@@ -184,14 +163,12 @@ def test_missing_files_folders_and_pipes_are_refused(tmp_path):
     assert "is not a regular file" in refusal(tmp_path / "pipe.png")
 
 
-def test_a_folder_gives_its_pictures_in_order(tmp_path):
-    for name in ("b.PNG", "a.jpg", "notes.txt", ".hidden.png"):
-        (tmp_path / name).touch()
+def test_a_folder_gives_its_pictures_in_order_and_one_of_other_things_is_refused(tmp_path):
     (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in pictures_in(tmp_path)] == ["a.jpg", "b.PNG"]
-
-
-def test_a_folder_of_other_things_is_refused(tmp_path):
-    (tmp_path / "notes.txt").touch()
+    for name in ("notes.txt", ".hidden.png"):
+        (tmp_path / name).touch()
     with pytest.raises(BadPicture, match="holds no pictures"):
         pictures_in(tmp_path)
+    for name in ("b.PNG", "a.jpg"):
+        (tmp_path / name).touch()
+    assert [path.name for path in pictures_in(tmp_path)] == ["a.jpg", "b.PNG"]

@@ -67,34 +67,18 @@ def test_features_are_the_triangle_activations_of_every_quadrant():
     np.testing.assert_allclose(features.transform(IMAGES[3:4])[0], expected, rtol=1e-3, atol=1e-3)
 
 
-def test_features_do_not_depend_on_the_batch():
+def test_features_depend_on_seed_and_rounds_and_not_on_the_batch():
     features = small().fit(IMAGES)
     whole = features.transform(IMAGES)
     assert whole.shape == (30, 32) and whole.dtype == np.float32
     np.testing.assert_allclose(features.transform(IMAGES, batch_size=7), whole, rtol=1e-4, atol=1e-4)
-
-
-def test_a_seed_fixes_the_features_and_rounds_change_them():
-    first, second = small().fit_transform(IMAGES), small().fit_transform(IMAGES)
-    assert (first == second).all()
-    random = small(rounds=0).fit(IMAGES)
-    assert not np.allclose(random.words_, small().fit(IMAGES).words_)
-
-
-def test_it_is_an_estimator_of_scikit_learns_kind():
-    copied = clone(small(words=5))
-    assert copied.get_params()["words"] == 5
-    assert not hasattr(copied, "words_")
+    again = clone(features)  # as scikit-learn copies an estimator: its settings and nothing it has learnt
+    assert not hasattr(again, "words_")
+    assert (again.fit_transform(IMAGES) == whole).all()
+    assert not np.allclose(small(rounds=0).fit(IMAGES).words_, features.words_)
 
 
 # ---- The embedding ----
-
-
-def test_an_embedding_has_rows_of_length_one_and_no_more_components_than_asked():
-    features = np.random.default_rng(0).gamma(1.0, size=(60, 24)).astype(np.float32)
-    embedded = pf.PatchEmbedding(components=8).fit_transform(features)
-    assert embedded.shape == (60, 8)
-    np.testing.assert_allclose(np.linalg.norm(embedded, axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("whitening, power", [(0, 1.0), (0.5, 0.5), (1, 0.0)])
@@ -104,3 +88,6 @@ def test_an_embedding_goes_as_far_to_whitening_as_asked(whitening, power):
     embedding = pf.PatchEmbedding(4, whitening).fit(features)
     before = embedding.pca_.explained_variance_
     np.testing.assert_allclose(before * embedding.scale_**2, before**power, rtol=1e-4)
+    embedded = embedding.transform(features)
+    assert embedded.shape == (500, 4)
+    np.testing.assert_allclose(np.linalg.norm(embedded, axis=1), 1, rtol=1e-5)

@@ -98,7 +98,7 @@ CHAPTERS = {
         ("code", ["parameters"], PARAMETERS),
         ("code", [], "from cifar_helpers import artefacts\nfrom cifar_helpers.page import say"),
         ("code", [], "trainings = sorted(artefacts.published('results/runs').iterdir())"),
-        ("code", ["headline"], "value = artefacts.read_json(artefacts.read('results/value.json'))\nsay(f'It read {value}.')"),
+        ("code", ["headline"], "say(f\"It read {artefacts.read_json(artefacts.read('results/value.json'))}.\")"),
     ],
 }  # fmt: skip
 
@@ -106,7 +106,7 @@ CHAPTERS = {
 def clean_environment(folder, **variables):
     """The variables for a process in ``folder``: this one's, but for what changes the runner; None removes one.
 
-    Output waits in its buffer, as for readers.  Modules are compiled anew, because the tests edit some twice in a second.
+    Output waits in its buffer, as for readers.  Modules are compiled anew: the tests edit some twice in a second.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TUTORIAL_", "CIFAR10_DIR"))}
     clean |= {"PYTHONPATH": str(folder), "PYTHONUNBUFFERED": None, "PYTHONDONTWRITEBYTECODE": "1", **variables}
