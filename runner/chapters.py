@@ -98,7 +98,7 @@ PROFILES = {
     "full": {"TRAIN": True},
     # Every line of the same code on few images: seconds instead of minutes.
     # Small batches, because batch normalisation's averages need steps.
-    "quick": {"TRAIN": True, "LIMIT": 2000, "EPOCHS": 3, "SIDE_EPOCHS": 1, "BATCH_SIZE": 32},
+    "quick": {"TRAIN": True, "LIMIT": 1000, "EPOCHS": 2, "SIDE_EPOCHS": 1, "BATCH_SIZE": 32},
 }
 
 

@@ -160,9 +160,9 @@ def test_other_settings_publish_nothing_and_reach_the_chapter(toy):
     [
         (["TRAIN=True"], "", {"TRAIN": True}),  # as the profile has it
         (["TRAIN=False"], "build/full+TRAIN=False", {}),
-        (["PROFILE=quick"], "build/quick", {"TRAIN": True, "EPOCHS": 3, "LIMIT": 2000}),
-        (["PROFILE=quick", "EPOCHS=15", "LIMIT=2000"], "build/quick+EPOCHS=15", {"TRAIN": True, "LIMIT": 2000}),
-        (["DATA=stand-in", "LIMIT=0"], "build/stand-in+LIMIT=0", {"TRAIN": True, "EPOCHS": 3, "DATA": "stand-in"}),
+        (["PROFILE=quick"], "build/quick", {"TRAIN": True, "EPOCHS": 2, "LIMIT": 1000}),
+        (["PROFILE=quick", "EPOCHS=15", "LIMIT=1000"], "build/quick+EPOCHS=15", {"TRAIN": True, "LIMIT": 1000}),
+        (["DATA=stand-in", "LIMIT=0"], "build/stand-in+LIMIT=0", {"TRAIN": True, "EPOCHS": 2, "DATA": "stand-in"}),
     ],
 )
 def test_what_is_asked_for_comes_before_the_profile(toy, monkeypatch, given, folder, injected):

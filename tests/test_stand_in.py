@@ -12,7 +12,7 @@ from cifar_helpers.artefacts import PROJECT
 
 @pytest.fixture(scope="module")
 def images():
-    # The quick profile's 2,000 training and 400 test images.
+    # Twice as many as in the quick profile.
     return data.load_images("stand-in", limit=2000)
 
 

@@ -196,7 +196,7 @@ class Toy:
         """Run ``python -m runner ...`` in the project; returns the finished process."""
         return subprocess.run(
             self.command(*arguments), cwd=self.folder, env=self.environment(**extra),
-            capture_output=True, text=True, timeout=120,
+            capture_output=True, text=True, timeout=600,
         )  # fmt: skip
 
     def call(self, *arguments):

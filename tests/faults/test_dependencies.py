@@ -1,7 +1,5 @@
 """The environment comes from the hashed lock alone: one wrong hash, and nothing of it is installed."""
 
-import base64
-import fcntl
 import hashlib
 import importlib.metadata
 import io
@@ -15,6 +13,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from runner import environment
+from runner.project import Project
 from toy import bare_project
 
 
@@ -32,19 +31,15 @@ def clone(tmp_path, monkeypatch):
         "tiny_package.py": b"",
         "tiny_package-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny-package\nVersion: 1.0\n",
         "tiny_package-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "tiny_package-1.0.dist-info/RECORD": b"tiny_package.py,,\n",
     }
-    record = "".join(
-        f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b'=').decode()},{len(content)}\n"
-        for name, content in files.items()
-    )
     with zipfile.ZipFile(wheel, "w") as archive:
-        for name, content in {**files, "tiny_package-1.0.dist-info/RECORD": record.encode()}.items():
+        for name, content in files.items():
             archive.writestr(name, content)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
-    monkeypatch.setenv("PYTHON", sys._base_executable)
-    for variable in ("CONDA_PREFIX", "PIP_REQUIRE_HASHES", "VIRTUAL_ENV"):
-        monkeypatch.delenv(variable, raising=False)
+    for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels, "PYTHON": sys._base_executable}.items():
+        monkeypatch.setenv(name, str(value))
+    for name in ("CONDA_PREFIX", "PIP_REQUIRE_HASHES", "VIRTUAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
     return folder, hashlib.sha256(wheel.read_bytes()).hexdigest()
 
 
@@ -84,11 +79,8 @@ def test_the_right_hash_is_installed_and_no_later_lock_takes_that_away(clone, fa
         done, is_installed = bootstrap(folder, right, package="other-package")
         assert done.stderr.startswith("requirements.lock lacks tiny_package, which environment.yml names: ")
         assert done.returncode != 0 and is_installed
-    with fault("two at once"):
-        (folder / "build").mkdir()
-        with open(folder / "build" / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            done, is_installed = bootstrap(folder, "ab" * 32)
+    with fault("two at once"), Project(folder).only_one():
+        done, is_installed = bootstrap(folder, "ab" * 32)
         assert done.stderr.startswith("Chapters are being executed with the .venv that is to be replaced")
         assert done.returncode != 0 and is_installed
 

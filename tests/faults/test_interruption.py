@@ -2,17 +2,18 @@
 
 import contextlib
 import hashlib
-import http.server
+import itertools
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
+from test_downloads import announced, sends, serving
 
 from toy import PROJECT, Toy, clean_environment
 
@@ -21,27 +22,25 @@ SENTENCE = "Interrupted. Each page, network and result is the old one or the new
 MOMENT = 120  # seconds: a limit even for a busy machine; what ends at once takes less than one
 
 
-def started(command, folder, **variables):
-    """A process with a group of its own that takes every signal, even if the tests run in a background."""
+def started(command, folder, answers=False, **variables):
+    """A process with a group of its own that takes every signal, even if the tests run in a background or under nohup.
+
+    answers: whether to wait until it has handlers of its own; what comes before is Python's start, not the project's.
+    """
 
     def take_all():
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
 
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, cwd=folder, env=clean_environment(folder, **variables), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=take_all, start_new_session=True,
     )  # fmt: skip
-
-
-def await_handlers(process):
-    """Wait until ``process`` has its own handlers: what comes before is Python's start, not the project's."""
     status, deadline = Path(f"/proc/{process.pid}/status"), time.monotonic() + MOMENT
-    while status.exists() and process.poll() is None and time.monotonic() < deadline:
-        caught = int(status.read_text().partition("SigCgt:")[2].split()[0], 16)
-        if caught >> (signal.SIGTERM - 1) & 1:
-            return
+    while answers and status.exists() and process.poll() is None and time.monotonic() < deadline:
+        answers = not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1
         time.sleep(0.01)
+    return process
 
 
 def hits(process, number, seconds=0):
@@ -70,18 +69,11 @@ def assert_ended_by(process, number):
 def left_behind(folder):
     """The processes that were started for ``folder``, after a moment to end in."""
     deadline = time.monotonic() + MOMENT
-    while found := [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if str(folder) in contents(path)]:
+    while found := [p.pid for p in psutil.process_iter(["environ"]) if str(folder) in str(p.info["environ"])]:
         if time.monotonic() > deadline:
             break
         time.sleep(0.1)
     return found
-
-
-def contents(path):
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
 
 
 needs_proc = pytest.mark.skipif(
@@ -91,14 +83,14 @@ needs_proc = pytest.mark.skipif(
 
 # --- publishing ---
 
+NAMES = ["notebooks/01_first.ipynb", "models/a.keras", "models/b.keras", "results/value.json", "results/runs/x.json"]
 PUBLISHING = f"""
 from runner.ending import in_one_sentence
 with in_one_sentence({SENTENCE!r}):
     import sys
     from runner import publish
     from runner.project import HERE
-    models, results = ["models/a.keras", "models/b.keras"], ["results/value.json", "results/runs/x.json"]
-    names = ["notebooks/01_first.ipynb", *models, *results]
+    names = {NAMES}
     first = int(sys.argv[1])
     for generation in range(first, first + 8):
         with publish.only_one(HERE):
@@ -112,10 +104,8 @@ with in_one_sentence({SENTENCE!r}):
                 made[HERE.root / name] = path
             publish.together(HERE, made)
 """
-NAMES = ["notebooks/01_first.ipynb", "models/a.keras", "models/b.keras", "results/value.json", "results/runs/x.json"]
 
 
-@pytest.fixture
 def publishing(tmp_path):
     """A miniature project with five files that are published together, all of generation 0."""
     toy = Toy.build(tmp_path / "project")
@@ -126,26 +116,26 @@ def publishing(tmp_path):
 
 
 @needs_proc
-def test_files_that_are_published_together_are_each_whole_and_in_the_end_all_of_one_run(publishing, fault, rng, times):
+def test_files_that_are_published_together_are_each_whole_and_in_the_end_all_of_one_run(tmp_path, fault, rng, times):
+    toy = publishing(tmp_path)
+
     def run(first):
-        return started([sys.executable, "-c", PUBLISHING, str(first)], publishing.folder)
+        return started([sys.executable, "-c", PUBLISHING, str(first)], toy.folder, answers=True)
 
     process = run(1)
-    await_handlers(process)
     begun = time.monotonic()
     assert process.communicate(timeout=MOMENT)[0].split() == ["0"]
-    duration, kills, wanted = time.monotonic() - begun, 0, times(12, 40)
+    duration, kills, wanted = time.monotonic() - begun, 0, times(9, 40)
     for attempt in range(1, 5 * wanted + 1):
         if kills == wanted:
             break
         process, number = run(100 * attempt), SIGNALS[attempt % 3]
-        await_handlers(process)
         if not hits(process, number, rng.uniform(0, duration)):
             continue
         kills += 1
         with fault("kill, while publishing"):
             assert_ended_by(process, number)
-            found = {publishing.path(name).read_text() for name in NAMES}
+            found = {toy.path(name).read_text() for name in NAMES}
             assert all(text == text[:6] * 50_000 for text in found)
             if attempt % 5 == 0:  # whatever the kill left, the next run begins with one generation
                 last = run(100 * attempt + 50)
@@ -168,18 +158,19 @@ NONE = "\n    publish.finish = lambda project: project.ready.exists() and os._ex
 
 
 @pytest.mark.parametrize("stop", [HALF, NONE], ids=["half of them", "none of them"])
-def test_what_a_killed_run_was_publishing_is_finished_by_check_but_for_what_was_edited_since(publishing, fault, stop):
+def test_what_a_killed_run_was_publishing_is_finished_by_check_but_for_what_was_edited_since(tmp_path, fault, stop):
     """The moment that random kills seldom meet."""
+    toy = publishing(tmp_path)
     with fault("kill, between two published files"):
         broken = PUBLISHING.replace("    for generation", f"    import os{stop}    for generation", 1)
-        process = started([sys.executable, "-c", broken, "7"], publishing.folder)
+        process = started([sys.executable, "-c", broken, "7"], toy.folder)
         process.communicate(timeout=MOMENT)
         assert process.returncode == 9
-        assert len({publishing.path(name).read_text()[:6] for name in NAMES}) == (2 if stop == HALF else 1)
-        publishing.path(NAMES[0]).write_text("edited")  # not a page: `check` shall look no further
-        publishing.run("check")
-        assert publishing.path(NAMES[0]).read_text() == "edited"
-        assert {publishing.path(name).read_text()[:6] for name in NAMES[1:]} == {"    7\n"}
+        assert len({toy.path(name).read_text()[:6] for name in NAMES}) == (2 if stop == HALF else 1)
+        toy.path(NAMES[0]).write_text("edited")  # not a page: `check` shall look no further
+        toy.run("check")
+        assert toy.path(NAMES[0]).read_text() == "edited"
+        assert {toy.path(name).read_text()[:6] for name in NAMES[1:]} == {"    7\n"}
 
 
 # --- make execute, with real kernels ---
@@ -194,8 +185,7 @@ def test_execute_killed_at_any_moment_leaves_each_file_old_or_new_and_no_process
     duration, kills = time.monotonic() - begun, 0
     for attempt in range(times(3, 6)):
         before = toy.published()
-        process, number = started(toy.command("execute"), toy.folder), SIGNALS[attempt % 3]
-        await_handlers(process)
+        process, number = started(toy.command("execute"), toy.folder, answers=True), SIGNALS[attempt % 3]
         if not hits(process, number, rng.uniform(0, duration)):
             continue
         kills += 1
@@ -242,8 +232,7 @@ def test_ctrl_c_ends_a_study_in_one_sentence_whatever_its_training_is_doing(tmp_
     toy = Toy.build(tmp_path / "project")
     toy.give_study(ENDLESS)
     for _ in range(times(3, 6)):
-        process = started(toy.command("study"), toy.folder)
-        await_handlers(process)
+        process = started(toy.command("study"), toy.folder, answers=True)
         with fault("kill, make study"):
             assert hits(process, signal.SIGINT, rng.uniform(0, 0.6))
             assert_ended_by(process, signal.SIGINT)
@@ -321,7 +310,7 @@ def test_trainings_killed_again_and_again_end_with_the_same_bits(tmp_path, fault
     while True:
         process, until = (
             run("killed"),
-            done + rng.integers(*times((4, 8), (2, 6))),
+            done + rng.integers(*times((5, 8), (2, 6))),
         )  # lines: finished epochs are printed again
         for _ in range(min(until, epochs)):
             process.stdout.readline()
@@ -352,29 +341,14 @@ print(fetch._download().stat().st_size, flush=True)
 
 def test_two_clones_that_download_at_once_share_a_whole_file_or_none(tmp_path, fault, rng, times):
     content = rng.bytes(3 * 10**6)
-    digest = hashlib.sha256(content).hexdigest()
 
-    class Slow(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            for start in range(0, len(content), 10**5):
-                self.wfile.write(content[start : start + 10**5])
-                time.sleep(0.03)
+    def slowly(connection, over):
+        for start in range(0, len(content), 10**5):
+            connection.sendall(content[start : start + 10**5])
+            over.wait(0.03)
 
-        def log_message(self, *arguments):
-            pass
-
-        def handle(self):
-            try:
-                super().handle()
-            except ConnectionError:  # its client was killed
-                pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        command = [sys.executable, "-c", DOWNLOADING, digest, f"http://127.0.0.1:{server.server_port}/"]
+    with serving(itertools.repeat(sends(announced(len(content)), then=slowly))) as server:
+        command = [sys.executable, "-c", DOWNLOADING, hashlib.sha256(content).hexdigest(), server.url]
         variables = {"KERAS_HOME": str(tmp_path / "keras"), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
         cache = tmp_path / "keras" / "datasets" / "cifar-10-batches-py-target_archive"
         for _ in range(times(2, 4)):
@@ -388,4 +362,3 @@ def test_two_clones_that_download_at_once_share_a_whole_file_or_none(tmp_path, f
                 output, errors = clones[1].communicate(timeout=MOMENT)
                 assert output == f"{len(content)}\n", errors
                 assert cache.read_bytes() == content
-        server.shutdown()

@@ -6,6 +6,7 @@ import os
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from PIL import Image
 
 from cifar_helpers.opening import MOST_PIXELS, BadPicture
 from cifar_helpers.picture import read_picture
+from tiny_cifar import write
 
 FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF"]
-FULL = os.environ.get("TUTORIAL_FAULT_FULL") == "1"
-EACH = 260 if FULL else 80  # mutated files of each format
+# Besides RGB and grey: with a palette or transparency.
+MODES = {"PNG": ["RGBA", "P"], "TIFF": ["RGBA", "P"], "WEBP": ["RGBA"], "AVIF": ["RGBA"], "GIF": ["P"], "BMP": ["P"]}
+EXTREMES = [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\xff\xff"]
 SECONDS = 5  # of work for one file
 MEMORY = 2**30  # bytes above what the process had before
 
@@ -24,11 +27,7 @@ MEMORY = 2**30  # bytes above what the process had before
 def seeds(kind):
     """Whole files of a format, small ones and such with a palette, transparency or several frames."""
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8))
-    made = [picture, picture.convert("L"), picture.resize((200, 7))]
-    if kind in ("PNG", "WEBP", "TIFF", "AVIF"):
-        made.append(picture.convert("RGBA"))
-    if kind in ("PNG", "GIF", "TIFF", "BMP"):
-        made.append(picture.convert("P"))
+    made = [picture, picture.convert("L"), picture.resize((200, 7)), *map(picture.convert, MODES.get(kind, []))]
     if kind == "TIFF":
         made.append(Image.fromarray(np.full((40, 50), 9000, np.uint16)))
     files = []
@@ -41,25 +40,18 @@ def seeds(kind):
 
 def mutated(content, rng):
     """`content` with a few bytes, or a piece, changed at random; more often near its beginning, where the sizes are."""
-    changed = bytearray(content)
     for _ in range(rng.integers(1, 9)):
-        reach = len(changed) if rng.random() < 0.5 else min(len(changed), 64)
-        place, kind = int(rng.integers(max(reach, 1))), rng.integers(6)
-        if kind == 0:
-            changed[place : place + 1] = bytes([rng.integers(256)])
-        elif kind == 1:
-            changed[place : place + 4] = rng.choice(
-                [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\0\0\xff\xff"]
-            )
-        elif kind == 2:
-            del changed[place : place + int(rng.integers(1, 50))]
-        elif kind == 3:
-            changed[place:place] = changed[place : place + int(rng.integers(1, 200))]
-        elif kind == 4:
-            changed[place:place] = rng.bytes(int(rng.integers(1, 20)))
-        else:
-            changed = changed[: max(place, 1)] if rng.random() < 0.2 else changed
-    return bytes(changed)
+        place = int(rng.integers(max(min(len(content), rng.choice([64, len(content)])), 1)))
+        before, after = content[:place], content[place:]
+        content = [
+            before + rng.bytes(1) + after[1:],
+            before + EXTREMES[rng.integers(4)] + after[4:],
+            before + after[int(rng.integers(1, 50)) :],
+            before + after[: int(rng.integers(1, 200))] + after,
+            before + rng.bytes(int(rng.integers(1, 20))) + after,
+            (before or content[:1]) if rng.random() < 0.2 else content,
+        ][rng.integers(6)]
+    return content
 
 
 def read(path):
@@ -80,14 +72,12 @@ def read(path):
 def little_memory():
     """Let the block use no more memory than MEMORY above what its process has."""
     try:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # the most that it has ever used counts from here
+        Path("/proc/self/clear_refs").write_text("5")  # the most that it has ever used counts from here
     except OSError:
         pytest.skip("there is no /proc here to measure memory with")
 
     def used(kind):
-        with open("/proc/self/status") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(f"{kind}:"))
+        return int(Path("/proc/self/status").read_text().partition(f"{kind}:")[2].split()[0]) * 1024
 
     before = used("VmRSS")
     yield
@@ -95,11 +85,11 @@ def little_memory():
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_mutated_pictures(fault, rng, tmp_path, capfd, kind):
+def test_mutated_pictures(fault, rng, times, tmp_path, capfd, kind):
     files = seeds(kind)
     path = tmp_path / f"picture.{kind.lower()}"
     with little_memory():
-        for number in range(EACH):
+        for number in range(times(80, 260)):
             path.write_bytes(mutated(files[number % len(files)], rng))
             with fault("mutated picture"), contextlib.suppress(BadPicture):
                 read(path)
@@ -131,7 +121,9 @@ GREATEST = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("ending", GREATEST if FULL else ["webp", "jpg"])
+@pytest.mark.parametrize(
+    "ending", ["webp", "jpg", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("png", "tif"))]
+)
 def test_the_greatest_picture_that_is_read_needs_little_memory(fault, tmp_path, ending):
     mode, options = GREATEST[ending]
     side, path = int(MOST_PIXELS**0.5), tmp_path / f"picture.{ending}"
@@ -177,20 +169,10 @@ def tiles(width, side, count, depth=1):
     """A TIFF file of that width and one row, in tiles of that side and height that are all the same few bytes."""
     packed = zlib.compress(bytes(8 * side))
     tags = {
-        256: width,
-        257: 1,
-        258: 8,
-        259: 8,
-        262: 1,
-        277: 1,
-        322: side // depth,
-        323: side,
-        324: 134,
-        325: len(packed),
-    }
+        256: width, 257: 1, 258: 8, 259: 8, 262: 1, 277: 1, 322: side // depth, 323: side, 324: 134,
+        325: len(packed) if count == 1 else 134 + 4 * count,
+    }  # fmt: skip
     places = struct.pack(f"<{count}I", *[134 + 8 * count] * count) + struct.pack(f"<{count}I", *[len(packed)] * count)
-    if count > 1:
-        tags[325] = 134 + 4 * count
     numbers = {324: count, 325: count}
     entries = b"".join(struct.pack("<HHII", tag, 4, numbers.get(tag, 1), value) for tag, value in tags.items())
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + (places if count > 1 else b"") + packed
@@ -226,18 +208,15 @@ def test_a_huge_file_is_refused_before_it_is_read(fault, tmp_path, kind):
 
 
 def test_bombs_and_strange_files_are_refused_each_in_its_sentence(fault, tmp_path):
-    paths = [tmp_path / f"bomb.{name}" for name in BOMBS]
-    for path, content in zip(paths, BOMBS.values(), strict=True):
-        path.write_bytes(content)
+    write(tmp_path, bombs := {f"bomb.{name}": content for name, content in BOMBS.items()})
     (tmp_path / "folder.png").mkdir()
     os.mkfifo(tmp_path / "pipe.png")
     links = {"loop.png": "loop.png", "dangling.png": "nothing", "zero.png": "/dev/zero", "random.png": "/dev/urandom"}
     for name, target in links.items():
         (tmp_path / name).symlink_to(target)
     not_utf8 = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.png")
-    with open(not_utf8, "wb") as file:
-        file.write(b"no picture")
-    paths += [tmp_path / name for name in ("folder.png", "pipe.png", *links)]
+    Path(not_utf8).write_bytes(b"no picture")
+    paths = [tmp_path / name for name in (*bombs, "folder.png", "pipe.png", *links)]
     for path in [*paths, "/dev/zero", "/dev/stdin", not_utf8, "n" * 5000, "zero\0byte.png"]:
         with fault("hostile picture"), little_memory():
             with pytest.raises(BadPicture):

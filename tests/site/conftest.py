@@ -1,4 +1,4 @@
-"""The site as `make site` made it, a server for it and a browser, or the sentence that says what is lacking."""
+"""The site as `make site` made it, a server for it and a browser, or the sentence that says which one is lacking."""
 
 import functools
 import http.server
