@@ -18,7 +18,7 @@ from runner.ending import BadRequest
 from runner.machine import machine
 
 MISSING = "it is missing"
-TRAININGS = "runner.studies.training"  # where the functions are
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")  # whose versions a record carries
 
 
 def ends_well(project, module, *arguments, **variables):
@@ -46,7 +46,7 @@ def in_words(edited_definitions):
 class Study:
     """A training that `make study` records.
 
-    kind: what its seeds share.  function: the name of the one in ``runner.studies.training`` that trains and scores.
+    kind: what its seeds share.  function: the name of the one in ``module`` that trains and scores.
     settings: what that is called with.  dtype: what to compute in; "" for what is fastest here.  model: where the
     weights are kept, if they are.  earlier: the kind of a shorter training that this one goes on from.
     """
@@ -58,6 +58,7 @@ class Study:
     dtype: str = ""
     model: str = ""
     earlier: str = ""
+    module: str = "runner.studies.training"
 
     @property
     def name(self):
@@ -70,7 +71,7 @@ class Study:
 
     def reached(self, code):
         """{definition: digest} of what its training, its split and its scoring reach."""
-        return code.reached([(TRAININGS, self.function)])
+        return code.reached([(self.module, self.function)])
 
     @property
     def plain_settings(self):
@@ -91,9 +92,8 @@ class Study:
             found = edited(record["code"], self.reached(code))
             same_settings = record["settings"] == self.plain_settings and self.dtype in ("", record["type"])
             same_data = record["data"] == CHECKSUM
-            lost = [
-                name for name, known in record.get("writes", {}).items() if file_digest(project.root / name) != known
-            ]
+            files = {**record.get("reads", {}), **record.get("writes", {})}
+            lost = [name for name, known in files.items() if file_digest(project.root / name) != known]
         except (AttributeError, KeyError, TypeError):
             return "it is damaged"
         if not same_settings or not same_data:
@@ -113,7 +113,8 @@ class Study:
         finished.mkdir(parents=True)
         code = self.reached(Code(project.root))  # now: files may be edited meanwhile
         os.environ |= {
-            "TUTORIAL_CHECKPOINTS": str(project.checkpoints), "TUTORIAL_FINISHED": str(finished), "TUTORIAL_CODE": digest(code),
+            "TUTORIAL_CHECKPOINTS": str(project.checkpoints), "TUTORIAL_FINISHED": str(finished),
+            "TUTORIAL_CODE": digest(code),
         }  # fmt: skip
         from cifar_helpers import cost
         from cifar_helpers.progress import show_epoch
@@ -124,9 +125,8 @@ class Study:
             self.seed, dtype, partial(self._checkpoint, dtype, kept), show_epoch, **self.settings
         )
         record = found | {
-            **self.fixed(), "code": code,
-            "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")},
-            "hardware": machine(),
+            **self.fixed(), "code": code, "hardware": machine(),
+            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         }  # fmt: skip
         made = {self.path(project): project.build / "new.json"}
         if self.model:
