@@ -170,7 +170,8 @@ class Code:
                 waiting += [(".".join(parents[:depth]), ON_IMPORT) for depth in range(1, len(parents))]
                 waiting += module.taken
             if own or name != ON_IMPORT:
-                found[_called(*unit)] = self._two_digests(own, shape)
+                called = f"{module_name} {ON_IMPORT}" if name == ON_IMPORT else f"{module_name}.{name}"
+                found[called.removeprefix("cifar_helpers.")] = self._two_digests(own, shape)
             waiting += [(module_name, ON_IMPORT), *shape.uses, *shape.taken]
         return dict(sorted(found.items()))
 
@@ -213,11 +214,6 @@ class Code:
             if (found := self.find(f"{star}.{name}"))[0] != "external":
                 return found
         return "external", dotted
-
-
-def _called(module, name):
-    short = module.removeprefix("cifar_helpers.")
-    return f"{short} {ON_IMPORT}" if name == ON_IMPORT else f"{short}.{name}"
 
 
 def imported(statements, package):
@@ -307,8 +303,6 @@ class _Shape:
             ]
         if not isinstance(node, ast.AST):
             return repr(node)
-        if isinstance(node, IMPORTS):
-            return "import"
         if isinstance(node, ast.Name | ast.Attribute) and (found := self._name(node, scopes)) is not None:
             return found
         if isinstance(node, ast.Call):

@@ -17,7 +17,6 @@ from runner.digests import Code, digest, edited, file_digest
 from runner.ending import BadRequest
 from runner.machine import machine
 
-MISSING = "it is missing"
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")  # whose versions a record carries
 
 
@@ -26,20 +25,10 @@ def ends_well(project, module, *arguments, **variables):
 
     Its session is its own, so of Ctrl-C only this process hears, and says what there is to say.
     """
-    options = {
-        "cwd": project.root,
-        "env": project.environment(**variables),
-        "start_new_session": True,
-        **project.for_workers(),
-    }
-    return subprocess.run([sys.executable, "-m", module, *arguments], check=False, **options).returncode == 0
-
-
-def in_words(edited_definitions):
-    """What to say of definitions that differ; "" of none."""
-    named = ", ".join(edited_definitions[:3])
-    more = f" and {len(edited_definitions) - 3} more" if edited_definitions[3:] else ""
-    return f"{named}{more} {'have' if edited_definitions[1:] else 'has'} changed since" if edited_definitions else ""
+    return not subprocess.run(
+        [sys.executable, "-m", module, *arguments], check=False, cwd=project.root, start_new_session=True,
+        env=project.environment(**variables), **project.for_workers(),
+    ).returncode  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +75,7 @@ class Study:
         """What is wrong with the record, a phrase; "" if nothing is.  code: a ``digests.Code`` of the project."""
         path = self.path(project)
         if not path.exists() or (self.model and not (project.root / self.model).exists()):
-            return MISSING
+            return "it is missing"
         record = read_whole(path)
         try:
             found = edited(record["code"], self.reached(code))
@@ -98,7 +87,10 @@ class Study:
             return "it is damaged"
         if not same_settings or not same_data:
             return f"its {'data' if same_settings else 'settings'} have changed since"
-        return f"{lost[0]} is not the one that was made with it" if lost else in_words(found)
+        if lost:
+            return f"{lost[0]} is not the one that was made with it"
+        more = f" and {len(found) - 3} more" if found[3:] else ""
+        return f"{', '.join(found[:3])}{more} {'have' if found[1:] else 'has'} changed since" if found else ""
 
     def make(self, project):
         """Train, score and write the record, in a new process: each run then starts alike."""
