@@ -1,7 +1,7 @@
 """What is the same twice, and what is nearly the same elsewhere: short trainings in new processes, compared.
 
 ``make study RUNS=determinism`` measures; the site shows ``results/determinism.json``.  Each way trains the fast
-network and the baseline for two epochs on a few images and rescores the shipped network with fixed weights.
+network and the baseline for two epochs on a few images and rescores a trained network with fixed weights.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ WAYS = {
 }
 
 
-NETWORK = "models/fast94.keras"  # whose answers are compared
+NETWORK = "models/fast94.keras"  # whose answers are compared; any trained one would do, and the record says which
 SETTINGS = {"epochs": EPOCHS, "images": IMAGES, "ways": WAYS}
 
 

@@ -81,7 +81,7 @@ class Study:
             found = edited(record["code"], self.reached(code))
             same_settings = record["settings"] == self.plain_settings and self.dtype in ("", record["type"])
             same_data = record["data"] == CHECKSUM
-            files = {**record.get("reads", {}), **record.get("writes", {})}
+            files = record.get("writes", {})
             lost = [name for name, known in files.items() if file_digest(project.root / name) != known]
         except (AttributeError, KeyError, TypeError):
             return "it is damaged"
