@@ -5,7 +5,6 @@ the environment, which only says where things are.
 """
 
 import contextlib
-import os
 
 from runner import predict, prose, publish, readme, stamp
 from runner.chapters import PROFILES, Parameter, all_chapters, as_text, chosen_chapters, reading, source
@@ -13,8 +12,8 @@ from runner.digests import Code
 from runner.ending import BadRequest
 from runner.execute import Run, execute_all
 from runner.project import HERE
-from runner.settings import settings
-from runner.studies import bench, catalogue
+from runner.settings import available_data, settings
+from runner.studies import catalogue
 
 CHAPTERS = Parameter('CHAPTERS = ""  # which chapters, such as CHAPTERS="03 04"; all, if it is not given [text]')
 PROFILE = Parameter('PROFILE = "full"  # all of it, or every line of the code on few images [full | quick]')
@@ -130,6 +129,8 @@ def _study(project, words):
 
 def _bench(project, words):
     settings("bench", words)
+    from runner.studies import bench  # only now: TensorFlow takes seconds to start
+
     return bench.run(project)
 
 
@@ -139,23 +140,3 @@ def _finish_publishing(project):
         # OSError: in a folder that cannot be written to.
         with contextlib.suppress(BadRequest, OSError), publish.only_one(project):
             pass
-
-
-def available_data(wanted):
-    """Return "cifar10" or "stand-in": what was asked for, or what can be had."""
-    from cifar_helpers.data import DataUnavailable, load_cifar10
-
-    if wanted == "stand-in":
-        return wanted
-    try:
-        load_cifar10()
-    except DataUnavailable as reason:
-        if wanted or os.environ.get("CIFAR10_DIR"):
-            raise BadRequest(str(reason)) from None
-        print(
-            f"{reason}\nThe tutorial goes on with the stand-in, drawings made by code: every step runs, "
-            "but the figures mean nothing for CIFAR-10.",
-            flush=True,
-        )
-        return "stand-in"
-    return "cifar10"

@@ -32,6 +32,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 IMPORTS = (ast.Import, ast.ImportFrom)
+BINDING = (*DEFINITIONS, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)  # what may have a name that it binds
 
 
 def digest(value):
@@ -60,17 +61,12 @@ def edited(before, now):
 
     A definition that has moved is the same.  Where some differ in themselves, those that only use them are left out.
     """
-
-    def missing(from_these, in_those, kept):
-        known = Counter((_bare(name), kept(value)) for name, value in in_those.items())
-        return {name for name, value in from_these.items() if not known[_bare(name), kept(value)]}
-
-    def both_ways(kept):
-        return missing(before, now, kept) | missing(now, before, kept)
-
-    if Counter((_bare(n), v) for n, v in before.items()) == Counter((_bare(n), v) for n, v in now.items()):
-        return []
-    return sorted(both_ways(lambda value: value.partition("-")[0]) or both_ways(str) or before.keys() ^ now.keys())
+    for kept in (lambda value: value.partition("-")[0], str):
+        sides = [{name: (_bare(name), kept(value)) for name, value in side.items()} for side in (before, now)]
+        found = {n for one, other in (sides, sides[::-1]) for n in one.keys() if one[n] not in other.values()}
+        if found:
+            return sorted(found)
+    return sorted(before.keys() ^ now.keys()) if Counter(sides[0].values()) != Counter(sides[1].values()) else []
 
 
 def _bare(name):
@@ -81,25 +77,17 @@ class Module:
     """One Python file: what its names stand for.
 
     ``definitions``: {name: its statements}.  ``imports``: {name: the dotted name of what it stands for}.
-    ``actions``: the statements that do something when the module is imported.  ``stars``: modules whose names it takes.
+    ``actions``: the statements that do something when the module is imported.  ``taken``: what it imports, pairs of a
+    module and ON_IMPORT or, where it takes all names of it, ``"*"``; ``stars``: the names of those.
     """
 
     def __init__(self, name, tree, is_package=False):
-        self.name, self.tree = name, tree
-        self.package = name if is_package else name.rpartition(".")[0]
-        self.definitions, self.imports, self.stars, self.actions, self.imported = {}, {}, set(), [], set()
-        for statement in tree.body:
-            for node in _within_scope(statement):
-                if isinstance(node, IMPORTS):
-                    self._import(node)
+        self.name, self.package = name, name if is_package else name.rpartition(".")[0]
+        self.imports, self.taken = imported(tree.body, self.package)
+        self.stars = sorted(module for module, what in self.taken if what == "*")
+        self.definitions, self.actions = {}, []
         for statement in tree.body:
             self._define(statement)
-
-    def _import(self, node):
-        aliases, stars, modules = imported(node, self.package)
-        self.imports |= aliases
-        self.stars |= stars
-        self.imported |= modules
 
     def _define(self, statement):
         names = _bound(statement) - self.imports.keys()
@@ -154,58 +142,37 @@ class Code:
         ]
         return [name for name in names if self.module(name)]
 
-    def of_function(self, function):
-        """What a function of the project reaches: {definition: digest}."""
-        return self.reached([(function.__module__, function.__qualname__)])
-
     def of_page(self, tree):
         """What the code of a page reaches: {definition: digest}, the page's own code under "page"."""
         page = Module("page", tree)
         shape = _Shape(self, page)
-        found = {
-            "page": _two_digests(
-                [shape(statement) for statement in tree.body if not isinstance(statement, IMPORTS)], shape, self
-            )
-        }
-        return found | self.reached(
-            shape.uses, shape.modules | page.imported | page.stars, whole=shape.whole | page.stars
-        )
+        own = [shape(statement) for statement in tree.body if not isinstance(statement, IMPORTS)]
+        return {"page": self._two_digests(own, shape), **self.reached([*shape.uses, *shape.taken, *page.taken])}
 
-    def reached(self, uses, modules=(), whole=()):
+    def reached(self, uses):
         """{definition: digest} of what is reached from ``uses``, pairs of a module and a name.
 
-        modules: names of modules that are imported besides; whole: of those that are taken whole.
+        Instead of a name, ON_IMPORT stands for importing the module, and "*" for all its definitions.
         """
         found, seen, waiting = {}, set(), [*uses]
-        imported, taken = [*modules], [*whole]
-        while waiting or imported or taken:
-            if taken:
-                name = taken.pop()
-                imported.append(name)
-                if (name, "*") not in seen and self.module(name):
-                    seen.add((name, "*"))
-                    waiting += [(name, definition) for definition in self.module(name).definitions]
+        while waiting:
+            unit = module_name, name = waiting.pop()
+            module = self.module(module_name)
+            if unit in seen or not module and name in (ON_IMPORT, "*"):
                 continue
-            if imported:
-                unit = imported.pop(), ON_IMPORT
-                module = self.module(unit[0])
-                if module is None or unit in seen:
-                    continue
-                parents = unit[0].split(".")
-                imported += [".".join(parents[:depth]) for depth in range(1, len(parents))] + sorted(module.imported)
-                taken += sorted(module.stars)
-            else:
-                unit = waiting.pop()
-                if unit in seen:
-                    continue
-                imported.append(unit[0])
             seen.add(unit)
+            if name == "*":
+                waiting += [(module_name, definition) for definition in [*module.definitions, ON_IMPORT]]
+                continue
             shape, own = self._shape(*unit)
-            if own or unit[1] != ON_IMPORT:
-                found[_called(*unit)] = _two_digests(own, shape, self)
-            waiting += shape.uses
-            imported += sorted(shape.modules)
-            taken += sorted(shape.whole)
+            if name == ON_IMPORT:
+                parents = module_name.split(".")
+                waiting += [(".".join(parents[:depth]), ON_IMPORT) for depth in range(1, len(parents))]
+                waiting += module.taken
+            if own or name != ON_IMPORT:
+                called = f"{module_name} {ON_IMPORT}" if name == ON_IMPORT else f"{module_name}.{name}"
+                found[called.removeprefix("cifar_helpers.")] = self._two_digests(own, shape)
+            waiting += [(module_name, ON_IMPORT), *shape.uses, *shape.taken]
         return dict(sorted(found.items()))
 
     def _unit(self, module_name, name):
@@ -219,14 +186,15 @@ class Code:
         """The digests of all definitions of the project themselves, whatever they use: a set."""
         modules = [name for package in PACKAGES for name in self.all_modules(package)]
         units = [(name, d) for name in modules for d in [*self.module(name).definitions, ON_IMPORT]]
-        return {self.own_digest(*unit)[:OWN] for unit in units}
+        return {digest(self._shape(*unit)[1])[:OWN] for unit in units}
 
-    def own_digest(self, module_name, name):
-        """Digest of a definition, apart from what it uses."""
-        return digest(self._shape(module_name, name)[1])
+    def _two_digests(self, own, shape):
+        """Digest of a definition itself and, after a hyphen, of those that it uses directly."""
+        links = digest([digest(self._shape(*use)[1]) for use in shape.uses])
+        return f"{digest(own)[:OWN]}-{links[:12]}"
 
     def find(self, dotted):
-        """What a dotted name stands for: ("module", its name), ("definition", (module, name)) or ("external", the name).
+        """What a dotted name is: ("module", its name), ("definition", (module, name)) or ("external", the name).
 
         A definition is followed through modules that only import it.
         """
@@ -242,44 +210,36 @@ class Code:
             return "definition", (module_name, name)
         if name in module.imports:
             return self.find(module.imports[name])
-        for star in sorted(module.stars):
+        for star in module.stars:
             if (found := self.find(f"{star}.{name}"))[0] != "external":
                 return found
         return "external", dotted
 
 
-def _called(module, name):
-    short = module.removeprefix("cifar_helpers.")
-    return f"{short} {ON_IMPORT}" if name == ON_IMPORT else f"{short}.{name}"
-
-
-def _two_digests(own, shape, code):
-    """Digest of a definition itself and, after a hyphen, of those that it uses directly."""
-    links = digest([code.own_digest(*use) for use in shape.uses])
-    return f"{digest(own)[:OWN]}-{links[:12]}"
-
-
-def imported(node, package):
-    """What an import statement does: ({alias: dotted name}, modules taken by a star, modules that it imports)."""
-    if isinstance(node, ast.Import):
-        aliases = {a.asname: a.name for a in node.names if a.asname}
-        aliases |= {a.name.partition(".")[0]: a.name.partition(".")[0] for a in node.names if not a.asname}
-        return aliases, set(), {alias.name for alias in node.names}
-    base = node.module or ""
-    if node.level:
-        above = package.split(".")[: len(package.split(".")) - node.level + 1]
-        base = ".".join([*above, *([base] if base else [])])
-    aliases = {a.asname or a.name: f"{base}.{a.name}" for a in node.names if a.name != "*"}
-    # Each may be a module or a name in one; what is no module is found to be none.
-    modules = {base, *aliases.values()}
-    return aliases, {base} if any(a.name == "*" for a in node.names) else set(), modules
+def imported(statements, package):
+    """What statements import in their own scope: {alias: dotted name}, and of which modules, as ``Module.taken``."""
+    aliases, taken = {}, set()
+    for node in (inner for statement in statements for inner in _within_scope(statement)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                root = alias.name.partition(".")[0]
+                aliases |= {alias.asname: alias.name} if alias.asname else {root: root}
+            taken |= {(alias.name, ON_IMPORT) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            aliases |= {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names if alias.name != "*"}
+            # Each may be a module or a name in one; what is no module is found to be none.
+            taken |= {(f"{base}.{alias.name}", ON_IMPORT) if alias.name != "*" else (base, "*") for alias in node.names}
+            taken.add((base, ON_IMPORT))
+    return aliases, taken
 
 
 # ---- Names in statements ----
 
 
 def _within_scope(node):
-    """``node`` and what is in it, without the insides of functions and classes, and of comprehensions but for ``:=``."""
+    """``node`` and what is in it, but the insides of functions, classes and, except for ``:=``, comprehensions."""
     yield node
     if isinstance(node, COMPREHENSIONS):
         yield from (inner.target for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
@@ -290,17 +250,10 @@ def _within_scope(node):
 
 def _bound(*nodes):
     """The names that statements bind in their own scope, except by importing them."""
-    names = set()
-    for node in (inner for node in nodes for inner in _within_scope(node)):
-        if isinstance(node, DEFINITIONS):
-            names.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-            names.add(node.name)
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            names.add(node.rest)
-    return names
+    within = [inner for node in nodes for inner in _within_scope(node)]
+    names = {node.id for node in within if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    names |= {node.name for node in within if isinstance(node, BINDING)}
+    return (names | {node.rest for node in within if isinstance(node, ast.MatchMapping)}) - {None}
 
 
 def _changed(statement):
@@ -333,13 +286,13 @@ def _is_main(statement):
 class _Shape:
     """Makes nested lists of syntax trees, the same on every supported Python, and collects the names they use.
 
-    ``uses``: the definitions used, pairs of a module and a name, in order.  ``modules``: names of modules that it
-    imports.  ``whole``: of those whose every definition it may use.
+    ``uses``: the definitions used, pairs of a module and a name, in order.  ``taken``: what it imports, as
+    ``Module.taken``, where "*" stands beside a module whose every definition it may use.
     """
 
     def __init__(self, code, module):
         self.code, self.module = code, module
-        self.uses, self.modules, self.whole = [], set(), set()
+        self.uses, self.taken = [], set()
 
     def __call__(self, node, scopes=()):
         if isinstance(node, list):
@@ -350,8 +303,6 @@ class _Shape:
             ]
         if not isinstance(node, ast.AST):
             return repr(node)
-        if isinstance(node, IMPORTS):
-            return "import"
         if isinstance(node, ast.Name | ast.Attribute) and (found := self._name(node, scopes)) is not None:
             return found
         if isinstance(node, ast.Call):
@@ -370,17 +321,12 @@ class _Shape:
     # -- scopes: each maps the names that it binds to what they stand for if imported, otherwise None --
 
     def _scope(self, *nodes):
-        names = dict.fromkeys(_bound(*nodes))
-        for node in (inner for node in nodes for inner in _within_scope(node)):
-            if isinstance(node, IMPORTS):
-                aliases, stars, modules = imported(node, self.module.package)
-                names |= aliases
-                self.modules |= modules
-                self.whole |= stars
-        for node in (inner for node in nodes for inner in _within_scope(node)):
-            if isinstance(node, ast.Global):
-                names = {name: value for name, value in names.items() if name not in node.names}
-        return names
+        aliases, taken = imported(nodes, self.module.package)
+        self.taken |= taken
+        within = [inner for node in nodes for inner in _within_scope(node) if isinstance(inner, ast.Global)]
+        outside = {name for node in within for name in node.names}
+        names = {**dict.fromkeys(_bound(*nodes)), **aliases}
+        return {name: value for name, value in names.items() if name not in outside}
 
     def _FunctionDef(self, node, scopes):
         outside = tuple(scope for scope in scopes if "class" not in scope.get("", ""))
@@ -424,63 +370,41 @@ class _Shape:
             return None
         dotted = self._dotted(root.id, scopes)
         if dotted is None:
-            if isinstance(node, ast.Name) and node.id in DYNAMIC and not self._is_local(node.id, scopes):
-                self.whole.add(self.module.name)
+            if isinstance(node, ast.Name) and node.id in DYNAMIC and not any(node.id in scope for scope in scopes):
+                self.taken.add((self.module.name, "*"))
             return None
-        if dotted == (self.module.name, root.id):
-            kind, found, rest = "definition", dotted, parts[::-1]
-        else:
-            kind, found, rest = self._follow(dotted, parts[::-1])
+        kind, found = self.code.find(dotted)
+        while kind == "module" and parts:
+            kind, found = self.code.find(f"{found}.{parts.pop()}")
         if kind == "external":
-            if found in DYNAMIC:
-                self.whole.add(self.module.name)
+            found = ".".join([found, *parts[::-1]])
+            self.taken |= {(self.module.name, "*")} if found in DYNAMIC else set()
             return ["external", found]
         if kind == "module":
             # Passed as a value, or written to: anything in it may be used, or be something else from now on.
-            self.whole.add(found)
+            self.taken.add((found, "*"))
             return ["module", found.rpartition(".")[2]]
         if not isinstance(node.ctx, ast.Load) and found[0] != self.module.name:
-            self.whole.add(found[0])
-        if self.module.name != "page" or found[0] != "page":
-            self.uses.append(found)
-        return ["use", found[1], *rest]
-
-    def _follow(self, dotted, parts):
-        """Follow attributes from an imported name to a definition: its kind, the name, the attributes left over."""
-        kind, found = self.code.find(dotted)
-        while kind == "module" and parts:
-            kind, found = self.code.find(f"{found}.{parts[0]}")
-            parts = parts[1:]
-        if kind == "external":
-            return kind, ".".join([found, *parts]), []
-        return kind, found, parts
-
-    def _is_local(self, name, scopes):
-        return any(name in scope for scope in scopes)
+            self.taken.add((found[0], "*"))
+        self.uses.append(found)
+        return ["use", found[1], *parts[::-1]]
 
     def _dotted(self, name, scopes):
-        """What a name stands for: the dotted name of what was imported, a definition of this module, or None."""
+        """The dotted name of what a name stands for, imported or of this module; None for any other."""
         for scope in reversed(scopes):
             if name in scope:
                 return scope[name]
         if name in self.module.imports:
             return self.module.imports[name]
-        if name in self.module.definitions and self.module.name != "page":
-            return self.module.name, name
-        for star in sorted(self.module.stars):
-            if self.code.find(f"{star}.{name}")[0] != "external":
-                return f"{star}.{name}"
-        return None
+        # What a page defines counts as its own code.
+        places = [self.module.name] if name in self.module.definitions and self.module.name != "page" else []
+        places += [star for star in self.module.stars if self.code.find(f"{star}.{name}")[0] != "external"]
+        return f"{places[0]}.{name}" if places else None
 
     def _look_for_imports(self, node, scopes):
         """A module imported by a name in a string is taken whole; by one that is computed, the whole project."""
-        function = node.func
-        name = ast.unparse(function)
-        root = _root(function)
-        dotted = self._dotted(root, scopes) if root else None
-        if isinstance(dotted, str):
-            name = ".".join([dotted, *name.split(".")[1:]])
-        if name in IMPORTERS:
+        name, dotted = ast.unparse(node.func), self._dotted(_root(node.func), scopes)
+        if {name, ".".join([dotted or "", *name.split(".")[1:]])} & IMPORTERS:
             named = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
             wanted = [str(named)] if named else self.code.all_modules(PACKAGES[0])
-            self.whole |= set(wanted)
+            self.taken |= {(module, "*") for module in wanted}

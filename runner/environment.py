@@ -28,6 +28,7 @@ VENV_PYTHON = VENV / "bin" / "python"
 BEFORE = ROOT / ".venv.before"  # the one that is being replaced, until the new one is complete
 NEEDED = 3.5e9  # bytes that .venv takes, with a margin
 LITTLE = 5e7  # bytes that any step of the installation may need
+PYTHON = ".".join(map(str, sys.version_info[:2]))
 MARK = VENV / "complete"  # written last, so its absence means an interrupted installation
 
 
@@ -94,7 +95,7 @@ def expected_mark():
     return json.dumps(
         {
             "folder": str(ROOT),
-            "python": ".".join(map(str, sys.version_info[:2])),
+            "python": PYTHON,
             "lock": hashlib.sha256(LOCK.read_bytes()).hexdigest(),
             "project": hashlib.sha256(json.dumps(installed).encode()).hexdigest(),
         },
@@ -116,11 +117,7 @@ def build_venv():
             return  # another make built it while this one waited
         _require_whole_lock()
         _require_idle()
-        python = ".".join(map(str, sys.version_info[:2]))
-        _say(
-            f"Building .venv with Python {python} "
-            f"(once; {len(locked_versions())} packages, 3 GB, one to five minutes) ..."
-        )
+        _say(f"Building .venv with Python {PYTHON} (once; {len(locked_versions())} packages, 3 GB, 1 to 5 minutes) ...")
         try:
             _put_aside()
             # The running Python may belong to the very .venv that is replaced, if that is active: use the one beneath.
@@ -248,20 +245,20 @@ def compile_lock():
         [tools / "bin" / "python", "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "uv"],
         check=True,
     )
+    header = (
+        f"# Compiled by `make lock` from environment.yml, whose sorted list has the SHA-256 {requirements_digest()}."
+    )
     options = (
         "--universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-emit-index-url --upgrade "
-        "--no-header --quiet"
+        "--no-header --quiet -"
     )
-    compiled = subprocess.run(
-        [tools / "bin" / "uv", "pip", "compile", *options.split(), "-"],
-        input="\n".join(requirements()), stdout=subprocess.PIPE, text=True, check=True,
-    ).stdout  # fmt: skip
-    header = (
-        f"# Compiled by `make lock` from environment.yml, whose sorted list has the SHA-256 {requirements_digest()}.\n"
-    )
-    scratch = ROOT / "build" / LOCK.name
-    scratch.write_text(header + compiled, encoding="utf-8")
-    os.replace(scratch, LOCK)
+    with open(tools / LOCK.name, "w", encoding="utf-8") as scratch:
+        print(header, file=scratch, flush=True)
+        subprocess.run(
+            [tools / "bin" / "uv", "pip", "compile", *options.split()],
+            input="\n".join(requirements()).encode(), stdout=scratch, check=True,
+        )  # fmt: skip
+    os.replace(scratch.name, LOCK)
     _say(f"requirements.lock pins {len(locked_versions())} packages; the next make installs them.")
 
 

@@ -61,14 +61,11 @@ def _split(text):
         words = shlex.split(text)
     except ValueError:  # a quotation mark without its partner
         words = [text]
-    found = [path for word in words for path in _matches(os.path.expanduser(word))]
+    # Of each word the file of that name, or those that the pattern matches, or the word itself.
+    names = [os.path.expanduser(word) for word in words]
+    found = [n for name in names for n in (not os.path.lexists(name) and sorted(glob.glob(name)) or [name])]
     # Where none of them exists, it was more likely one name with blanks in it.
     return found if any(map(os.path.lexists, found)) else [text] if text else []
-
-
-def _matches(word):
-    """The file of that name, or those that the pattern matches, or the word itself."""
-    return [word] if os.path.lexists(word) else sorted(glob.glob(word)) or [word]
 
 
 def _expand(paths):

@@ -56,9 +56,6 @@ def _names(statements, place):
             found += [keyword.arg for keyword in node.value.keywords]
         elif any(map(_is_state, ast.walk(node))):
             raise BadRequest(f"{place}: state(...) is a statement of its own, or stands in an if with an else.")
-    for name in found:
-        if found.count(name) > 1:
-            raise BadRequest(f"{place}: {name} is stated twice: give one another name.")
     return found
 
 
@@ -159,8 +156,8 @@ def _markdown(notebook):
 NUMBER = re.compile(r"(?<![\w.,])(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d{4,}|\d+(?=\s?%))(?![\w,]\d|\w|\.\d)\s?%?")
 SOURCE = re.compile(r"https?://|arXiv:\d{4}\.\d{4,5}|results/[\w/.-]+\.json|<!-- from: \S")
 CODE = re.compile(r"`[^`\n]*`")
-# What holds such digits and states nothing that was measured: a level, certainty, what two networks are called, the sizes
-# of CIFAR-10 and of its parts, versions.
+# What holds such digits and states nothing that was measured: a level, certainty, what two networks are called, the
+# sizes of CIFAR-10 and of its parts, versions.
 NAMES = re.compile(
     r"95\s?%[\s-]+(?=\**interval)|\b100\s?%|\b(?:84|94)%\s+(?=network|recipe)|\b(?:10|45|50|60),000\b"
     r"|(?<=on the )5,000(?= validation)|Python 3\.[\d., or]+|CC BY 4\.0"
@@ -172,8 +169,8 @@ def unsourced(text, code=""):
     """The numbers in Markdown that stand in no span and have no source beside them: a list of phrases.
 
     A source is a link, an arXiv number, a file in results/, the number in a code literal such as `0.001`, or a comment,
-    ``<!-- from: why it can be no other -->``, in the same paragraph, list item or row; or, but for percentages, the same
-    number in the page's ``code``.
+    ``<!-- from: why it can be no other -->``, in the same paragraph, list item or row; or, but for percentages, the
+    same number in the page's ``code``.
     """
     found, literals = [], _literals(code)
     for block in _blocks(text):

@@ -86,14 +86,13 @@ def _digest(path):
 
 def make_reproducible(path):
     """Rewrite a .keras archive without the time at which it was saved and without addresses in memory."""
-    scratch = path.with_suffix(".new")
+    scratch, numbers = path.with_suffix(".new"), {}  # numbers: of what has an address, in order
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(scratch, "w") as new:
         for item in old.infolist():
             content = old.read(item)
             if item.filename == "metadata.json":
                 content = json.dumps({**json.loads(content), "date_saved": ""}).encode()
             elif item.filename == "config.json":
-                numbers = {}
                 content = re.sub(
                     rb'(?<="shared_object_id": )\d+',
                     lambda address: b"%d" % numbers.setdefault(address[0], len(numbers)),

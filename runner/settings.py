@@ -1,6 +1,7 @@
-"""The command line: NAME=value words, judged by what a command takes, and nothing from exported variables."""
+"""What a command is asked to do: NAME=value words, judged by what it takes, and nothing from exported variables."""
 
 import argparse
+import os
 
 from runner.ending import BadRequest
 
@@ -28,3 +29,23 @@ def settings(command, words, *known):
         if value or not equals:
             given[name] = known[name].parse(value)
     return given
+
+
+def available_data(wanted):
+    """Return "cifar10" or "stand-in": what was asked for, or what can be had.  Raises BadRequest if that is not it."""
+    from cifar_helpers.data import DataUnavailable, load_cifar10
+
+    if wanted == "stand-in":
+        return wanted
+    try:
+        load_cifar10()
+    except DataUnavailable as reason:
+        if wanted or os.environ.get("CIFAR10_DIR"):
+            raise BadRequest(str(reason)) from None
+        print(
+            f"{reason}\nThe tutorial goes on with the stand-in, drawings made by code: every step runs, "
+            "but the figures mean nothing for CIFAR-10.",
+            flush=True,
+        )
+        return "stand-in"
+    return "cifar10"

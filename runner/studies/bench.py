@@ -4,10 +4,24 @@
 Figures mean something only on an idle machine.  Chapter 6 shows a copy, ``results/bench.json``.
 """
 
+import dataclasses
 import statistics
 import time
 
+import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cifar_helpers import cost
 from cifar_helpers.artefacts import write_json
+from cifar_helpers.baseline.batches import training_batches
+from cifar_helpers.baseline.layers import with_fast_layers
+from cifar_helpers.baseline.network import build_baseline
+from cifar_helpers.fast.network import build_fast_network
+from cifar_helpers.fast.recipe import FAST94
+from cifar_helpers.fast.training import FastTraining
 from runner.machine import machine
 from runner.publish import only_one
 
@@ -17,15 +31,12 @@ ROUNDS = 4
 def run(project):
     """Measure, print and write, unless a chapter or a study is training here.  Returns 0."""
     with only_one(project):
-        return _measure(project)
+        write_json(project.build / "bench.json", _measured())
+    print("build/bench.json is written.")
+    return 0
 
 
-def _measure(project):
-    import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
-
-    from cifar_helpers import cost
-    from cifar_helpers.fast.network import build_fast_network
-
+def _measured():
     dtype = cost.compute_type()
     print(f"This machine computes fastest in {dtype}. About five minutes.", flush=True)
     found = {"hardware": machine(), "type": dtype}
@@ -42,9 +53,7 @@ def _measure(project):
         print(f"{'matrix product, ' + name:55} {speed / 1e9:8.0f} billion operations per second")
     share = found["share of the peak that training sustains"]
     print(f"{'share of it that training the fast network sustains':55} {share:8.0%}")
-    write_json(project.build / "bench.json", found)
-    print("build/bench.json is written.")
-    return 0
+    return found
 
 
 def _in_turn(title, ways):
@@ -68,20 +77,11 @@ def _in_turn(title, ways):
 
 
 def _images(count):
-    import numpy as np
-
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (count, 32, 32, 3), np.uint8), rng.integers(0, 10, (count, 1))
 
 
 def _baseline_ways(dtype, steps=40, batch_size=64):
-    import keras
-    import tensorflow as tf
-
-    from cifar_helpers.baseline.batches import training_batches
-    from cifar_helpers.baseline.layers import with_fast_layers
-    from cifar_helpers.baseline.network import build_baseline
-
     images, labels = _images(steps * batch_size)
     # A data set that tunes itself would keep `fit` waiting at its end, for seconds.
     options = tf.data.Options()
@@ -102,14 +102,6 @@ def _baseline_ways(dtype, steps=40, batch_size=64):
 
 
 def _fast_ways(dtype, batch_size=500):
-    import dataclasses
-
-    import keras
-
-    from cifar_helpers.fast.network import build_fast_network
-    from cifar_helpers.fast.recipe import FAST94
-    from cifar_helpers.fast.training import FastTraining
-
     images, labels = _images(2 * batch_size)
 
     def fit(policy):

@@ -33,7 +33,8 @@ def carry(project, proofs):
         if not path.exists() or not study.problem(project, code):
             continue
         record, reached = read_whole(path), study.reached(code)
-        before = record.get("carried", {}).get("commit") or _git(project, "log", "-1", "--format=%H", "--", path)
+        last = _git(project, "log", "-1", "--format=%H", "--", path).decode().strip()
+        before = record.get("carried", {}).get("commit") or last
         stood = _definitions(project, before)
         differing = sorted(name for name, value in reached.items() if value.partition("-")[0] not in stood)
         proof = proofs.get(study.function, {})
@@ -51,18 +52,14 @@ def carry(project, proofs):
 
 
 def _git(project, *arguments):
-    done = subprocess.run(
-        ["git", *map(str, arguments)], cwd=project.root, check=True, stdout=subprocess.PIPE, text=True
-    )
-    return done.stdout.strip()
+    """What a command of git writes."""
+    return subprocess.run(["git", *arguments], cwd=project.root, check=True, stdout=subprocess.PIPE).stdout
 
 
 def _definitions(project, commit):
     """The digests of all definitions that stood in the tree of a commit."""
-    archive = subprocess.run(
-        ["git", "archive", commit, *PACKAGES], cwd=project.root, check=True, stdout=subprocess.PIPE
-    )
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=BytesIO(archive.stdout)) as tree:
+    archive = BytesIO(_git(project, "archive", commit, *PACKAGES))
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=archive) as tree:
         tree.extractall(folder, filter="data")
         return Code(folder).all_digests()
 

@@ -13,6 +13,7 @@ from cifar_helpers.fast.recipe import ABLATION, FAST84, FAST94
 from runner.digests import Code
 from runner.ending import BadRequest
 from runner.publish import only_one
+from runner.settings import available_data
 from runner.studies.determinism import DeterminismStudy
 from runner.studies.study import Study
 
@@ -55,7 +56,10 @@ def by_name(name):
 
 
 def outdated(project, code=None):
-    """{path: what is wrong} of the committed records that today's code would not give.  code: ``Code`` of the project."""
+    """{path: what is wrong} of the committed records that today's code would not give.
+
+    code: a ``Code`` of the project, if one is there.
+    """
     code = code or Code(project.root)
     present = [study for study in STUDIES if study.path(project).exists()]
     found = {
@@ -88,7 +92,7 @@ def run(project, pattern="*"):
     code = Code(project.root)
     waiting = [(study, reason) for study in chosen if (reason := study.problem(project, code))]
     if waiting:
-        _require_data()
+        available_data("cifar10")
     for number, (study, reason) in enumerate(waiting, start=1):
         print(f"\n{study.name}  ({number} of {len(waiting)}): {reason}.", flush=True)
         with only_one(project):
@@ -96,13 +100,3 @@ def run(project, pattern="*"):
         print(f"{study.path(project).relative_to(project.root)} is written.", flush=True)
     print("All results are up to date.")
     return 0
-
-
-def _require_data():
-    """Raise BadRequest, with a sentence for the terminal, where CIFAR-10 cannot be had."""
-    from cifar_helpers.data import DataUnavailable, load_cifar10
-
-    try:
-        load_cifar10()
-    except DataUnavailable as reason:
-        raise BadRequest(str(reason)) from None

@@ -14,14 +14,12 @@ import time
 import numpy as np
 
 from cifar_helpers.artefacts import read, write_json
-from cifar_helpers.data import CHECKSUM
 from cifar_helpers.fast.recipe import FAST84
 from runner import publish
-from runner.chapters import read_whole
-from runner.digests import Code, edited, file_digest
+from runner.digests import Code, file_digest
 from runner.ending import BadRequest, without_traceback
 from runner.machine import machine
-from runner.studies.study import MISSING, ends_well, in_words
+from runner.studies.study import Study, ends_well
 
 EPOCHS = FAST84.epochs
 IMAGES = 5000  # to train on, and as many to score
@@ -46,35 +44,17 @@ NETWORK = "models/fast94.keras"  # whose answers are compared; any trained one w
 SETTINGS = {"epochs": EPOCHS, "images": IMAGES, "ways": WAYS}
 
 
-class DeterminismStudy:
+class DeterminismStudy(Study):
     """All the ways, as one study."""
 
-    name, function = "determinism", "measure"
+    name = "determinism"
+
+    def __init__(self):
+        super().__init__("determinism", 0, "measure", SETTINGS, module=__spec__.name)
 
     def path(self, project):
         """Where its record is."""
         return project.results / "determinism.json"
-
-    def problem(self, project, code):
-        """What is wrong with the record, a phrase; "" if nothing is."""
-        if not self.path(project).exists():
-            return MISSING
-        record = read_whole(self.path(project))
-        try:
-            found = edited(record["code"], self.reached(code))
-            if record["settings"] != SETTINGS or record["data"] != CHECKSUM:
-                return "its settings have changed since"
-        except (AttributeError, KeyError, TypeError):
-            return "it is damaged"
-        return in_words(found)
-
-    def fixed(self):
-        """The part of its record that is known before."""
-        return {"settings": SETTINGS, "data": CHECKSUM}
-
-    def reached(self, code):
-        """{definition: digest} of what the measurement reaches."""
-        return code.reached([(__spec__.name, "measure")])
 
     def make(self, project):
         """Measure every way in a process of its own, compare, and write the record."""

@@ -17,8 +17,7 @@ from runner.digests import Code, digest, edited, file_digest
 from runner.ending import BadRequest
 from runner.machine import machine
 
-MISSING = "it is missing"
-TRAININGS = "runner.studies.training"  # where the functions are
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")  # whose versions a record carries
 
 
 def ends_well(project, module, *arguments, **variables):
@@ -26,27 +25,17 @@ def ends_well(project, module, *arguments, **variables):
 
     Its session is its own, so of Ctrl-C only this process hears, and says what there is to say.
     """
-    options = {
-        "cwd": project.root,
-        "env": project.environment(**variables),
-        "start_new_session": True,
-        **project.for_workers(),
-    }
-    return subprocess.run([sys.executable, "-m", module, *arguments], check=False, **options).returncode == 0
-
-
-def in_words(edited_definitions):
-    """What to say of definitions that differ; "" of none."""
-    named = ", ".join(edited_definitions[:3])
-    more = f" and {len(edited_definitions) - 3} more" if edited_definitions[3:] else ""
-    return f"{named}{more} {'have' if edited_definitions[1:] else 'has'} changed since" if edited_definitions else ""
+    return not subprocess.run(
+        [sys.executable, "-m", module, *arguments], check=False, cwd=project.root, start_new_session=True,
+        env=project.environment(**variables), **project.for_workers(),
+    ).returncode  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
     """A training that `make study` records.
 
-    kind: what its seeds share.  function: the name of the one in ``runner.studies.training`` that trains and scores.
+    kind: what its seeds share.  function: the name of the one in ``module`` that trains and scores.
     settings: what that is called with.  dtype: what to compute in; "" for what is fastest here.  model: where the
     weights are kept, if they are.  earlier: the kind of a shorter training that this one goes on from.
     """
@@ -58,6 +47,7 @@ class Study:
     dtype: str = ""
     model: str = ""
     earlier: str = ""
+    module: str = "runner.studies.training"
 
     @property
     def name(self):
@@ -70,7 +60,7 @@ class Study:
 
     def reached(self, code):
         """{definition: digest} of what its training, its split and its scoring reach."""
-        return code.reached([(TRAININGS, self.function)])
+        return code.reached([(self.module, self.function)])
 
     @property
     def plain_settings(self):
@@ -85,20 +75,22 @@ class Study:
         """What is wrong with the record, a phrase; "" if nothing is.  code: a ``digests.Code`` of the project."""
         path = self.path(project)
         if not path.exists() or (self.model and not (project.root / self.model).exists()):
-            return MISSING
+            return "it is missing"
         record = read_whole(path)
         try:
             found = edited(record["code"], self.reached(code))
             same_settings = record["settings"] == self.plain_settings and self.dtype in ("", record["type"])
             same_data = record["data"] == CHECKSUM
-            lost = [
-                name for name, known in record.get("writes", {}).items() if file_digest(project.root / name) != known
-            ]
+            files = record.get("writes", {})
+            lost = [name for name, known in files.items() if file_digest(project.root / name) != known]
         except (AttributeError, KeyError, TypeError):
             return "it is damaged"
         if not same_settings or not same_data:
             return f"its {'data' if same_settings else 'settings'} have changed since"
-        return f"{lost[0]} is not the one that was made with it" if lost else in_words(found)
+        if lost:
+            return f"{lost[0]} is not the one that was made with it"
+        more = f" and {len(found) - 3} more" if found[3:] else ""
+        return f"{', '.join(found[:3])}{more} {'have' if found[1:] else 'has'} changed since" if found else ""
 
     def make(self, project):
         """Train, score and write the record, in a new process: each run then starts alike."""
@@ -113,7 +105,8 @@ class Study:
         finished.mkdir(parents=True)
         code = self.reached(Code(project.root))  # now: files may be edited meanwhile
         os.environ |= {
-            "TUTORIAL_CHECKPOINTS": str(project.checkpoints), "TUTORIAL_FINISHED": str(finished), "TUTORIAL_CODE": digest(code),
+            "TUTORIAL_CHECKPOINTS": str(project.checkpoints), "TUTORIAL_FINISHED": str(finished),
+            "TUTORIAL_CODE": digest(code),
         }  # fmt: skip
         from cifar_helpers import cost
         from cifar_helpers.progress import show_epoch
@@ -124,9 +117,8 @@ class Study:
             self.seed, dtype, partial(self._checkpoint, dtype, kept), show_epoch, **self.settings
         )
         record = found | {
-            **self.fixed(), "code": code,
-            "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")},
-            "hardware": machine(),
+            **self.fixed(), "code": code, "hardware": machine(),
+            "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         }  # fmt: skip
         made = {self.path(project): project.build / "new.json"}
         if self.model:

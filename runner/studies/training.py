@@ -61,7 +61,9 @@ def fast(seed, dtype, checkpoint, show, recipe, validated=False):
     return {
         "recipe": dataclasses.asdict(recipe), "type": dtype, "images": len(train[0]), "epochs": training.epochs,
         "scored": {**_scored(on, scored[1], averaged), **views},
-        "timing": {"training": round(sum(row["seconds"] for row in training.epochs), 1), "evaluation": round(evaluation, 1)},
+        "timing": {
+            "training": round(sum(row["seconds"] for row in training.epochs), 1), "evaluation": round(evaluation, 1),
+        },
     }, training.model  # fmt: skip
 
 
@@ -110,7 +112,8 @@ def tensorflow_tutorial(seed, dtype, checkpoint, show):
     history = model.fit(*train, tutorial.BATCH_SIZE, tutorial.EPOCHS, verbose=2).history
     seconds = time.perf_counter() - started
     return {
-        "recipe": {"epochs": tutorial.EPOCHS, "batch_size": tutorial.BATCH_SIZE}, "type": "float32", "images": len(train[0]),
+        "recipe": {"epochs": tutorial.EPOCHS, "batch_size": tutorial.BATCH_SIZE}, "type": "float32",
+        "images": len(train[0]),
         "epochs": [dict(zip(history, values, strict=True)) for values in zip(*history.values(), strict=True)],
         "scored": _scored("test", test[1], model.predict(test[0], batch_size=500, verbose=0)),
         "timing": {"training": round(seconds, 1)},
