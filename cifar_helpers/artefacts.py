@@ -50,7 +50,7 @@ def write(name):
 
 
 def replace(made, target):
-    """Move the finished file ``made`` to ``target``, on the same disk, in one step, after its content is on the disk."""
+    """Move the finished file ``made`` to ``target``, on the same disk, in one step, once its content is on the disk."""
     with open(made, "rb") as file:
         os.fsync(file.fileno())
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -62,8 +62,8 @@ def state(**values):
     """State the values that the prose of this page names: ``state(last=trained(accuracy, ".2%", "baseline15"))``.
 
     values: what count, fixed, trained or seconds return; a str is a word, an int a count.  The runner puts each where
-    Markdown has its marker, ``?<!--last-->``.  Raises TypeError for anything else, and ValueError for a text that cannot
-    be told from what stands around it.
+    Markdown has its marker, ``?<!--last-->``.  Raises TypeError for anything else, and ValueError for a text that
+    cannot be told from what stands around it.
     """
     stated = {name: _value(name, value) for name, value in values.items()}
     on_page = _on_page() if is_live() else {}

@@ -2,8 +2,9 @@
 
 ``model.fit`` with Keras's own optimisers and layers cannot do three things that the recipes need: orthogonalise
 the updates of the convolutions (``keras.optimizers.Muon`` takes matrices alone), give the biases of batch
-normalisation a learning rate of their own, and compute in bfloat16 without detours through float32.  The step below reads and writes the variables of an
-ordinary ``keras.Model``: what it trains is saved, loaded and used like any other model.
+normalisation a learning rate of their own, and compute in bfloat16 without detours through float32.  The step below
+reads and writes the variables of an ordinary ``keras.Model``: what it trains is saved, loaded and used like any other
+model.
 
 The recipes follow the Muon variant of airbench94 (Keller Jordan, arXiv:2404.00498 and
 github.com/KellerJordan/cifar10-airbench); batch size and epochs were chosen for CPUs.
