@@ -47,7 +47,7 @@ def file_digest(path):
     """
     path = Path(path)
     if path.is_dir():
-        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in path.iterdir() if file.is_file()}
+        return {file.name: file_digest(file) for file in path.iterdir() if file.is_file()}
     if path.suffix == ".json":
         value = read_whole(path)
         if isinstance(value, dict):

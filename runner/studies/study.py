@@ -79,7 +79,7 @@ class Study:
         record = read_whole(path)
         try:
             found = edited(record["code"], self.reached(code))
-            same_settings = record["settings"] == self.plain_settings and self.dtype in ("", record["type"])
+            same_settings = record["settings"] == self.plain_settings and self.dtype in ("", record.get("type"))
             same_data = record["data"] == CHECKSUM
             files = record.get("writes", {})
             lost = [name for name, known in files.items() if file_digest(project.root / name) != known]
