@@ -63,8 +63,8 @@ def edited(before, now):
     """
     for kept in (lambda value: value.partition("-")[0], str):
         sides = [{name: (_bare(name), kept(value)) for name, value in side.items()} for side in (before, now)]
-        found = {n for one, other in (sides, sides[::-1]) for n in one.keys() if one[n] not in other.values()}
-        if found:
+        common = set(sides[0].values()) & set(sides[1].values())
+        if found := {name for side in sides for name, known in side.items() if known not in common}:
             return sorted(found)
     return sorted(before.keys() ^ now.keys()) if Counter(sides[0].values()) != Counter(sides[1].values()) else []
 

@@ -195,15 +195,12 @@ def unsourced_on(page, code=""):
     found = []
     for number, cell in enumerate(page.notebook["cells"], start=1):
         if cell["cell_type"] == "markdown":
-            texts = [] if "cost" in tags(cell) or _is_filled(cell, page) else [source(cell)]
+            is_filled = "cost" in tags(cell) or "result" in tags(cell) and page.cells_tagged("headline")
+            texts = [] if is_filled else [source(cell)]
         else:
             texts = [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", ""), *_said(source(cell))]
         found += [f"cell {number}: {problem}" for text in texts for problem in unsourced(text, code)]
     return found
-
-
-def _is_filled(cell, page):
-    return "result" in tags(cell) and bool(page.cells_tagged("headline"))
 
 
 def _said(code):
