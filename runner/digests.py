@@ -25,6 +25,10 @@ PROVEN = ("cifar_helpers.fetch", "cifar_helpers.opening")
 ASIDE = ("timing", "code", "carried")  # fields of JSON files that no digest reads
 OWN = 24  # characters of a digest that stand for a definition itself, without what it uses
 ON_IMPORT = "(on import)"  # the name of what a module does when it is imported
+# Methods that change what they belong to, and where decorators come from that do nothing else than decorate.
+MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "reverse"}
+MUTATORS |= {"setdefault", "sort", "update"}
+DECORATORS = {"abc", "contextlib", "dataclasses", "enum", "functools", "tensorflow", "typing"}
 # What can reach names that do not stand there.
 DYNAMIC = {"globals", "locals", "vars", "eval", "exec", "sys.modules"}
 IMPORTERS = {"importlib.import_module", "__import__", "runpy.run_module", "importlib.reload"}
@@ -76,40 +80,56 @@ def _bare(name):
 class Module:
     """One Python file: what its names stand for.
 
-    ``definitions``: {name: its statements}.  ``imports``: {name: the dotted name of what it stands for}.
+    ``definitions``: {name: its statements}.  ``imports``: {name: the dotted names of what it may stand for}.
     ``actions``: the statements that do something when the module is imported.  ``taken``: what it imports, pairs of a
     module and ON_IMPORT or, where it takes all names of it, ``"*"``; ``stars``: the names of those.
     """
 
     def __init__(self, name, tree, is_package=False):
         self.name, self.package = name, name if is_package else name.rpartition(".")[0]
-        self.imports, self.taken = imported(tree.body, self.package)
+        body = [statement for statement in tree.body if not _never_runs(statement)]
+        self.imports, self.taken = imported(body, self.package)
         self.stars = sorted(module for module, what in self.taken if what == "*")
+        names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+        self.read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
         self.definitions, self.actions = {}, []
-        for statement in tree.body:
+        for statement in body:
             self._define(statement)
 
     def _define(self, statement):
-        names = _bound(statement) - self.imports.keys()
+        names = _bound(statement)
         for name in names:
             self.definitions.setdefault(name, []).append(statement)
         if isinstance(statement, (*IMPORTS, ast.Pass)) or _is_text(statement):
             return
         if isinstance(statement, DEFINITIONS):
-            # A decorator of the project's own may do anything with what it decorates, such as entering it in a list.
+            # A decorator may do anything with what it decorates, such as entering it in a list.
             decorators = {_root(d.func if isinstance(d, ast.Call) else d) for d in statement.decorator_list}
-            ours = self.definitions.keys() | {n for n, dotted in self.imports.items() if dotted.startswith(PACKAGES)}
-            if decorators & ours:
+            if any(self._may_register(name) for name in decorators):
                 self.actions.append(statement)
-            return
-        if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr | ast.Delete):
-            changed = {_root(part) for part in _changed(statement)}
-            if changed <= self.definitions.keys() | names and (changed | names) - {"_"}:
-                for name in changed - names:
-                    self.definitions[name].append(statement)
-                return
-        if not _is_main(statement):
+        elif not self._is_constant(statement, names):
             self.actions.append(statement)
+
+    def _may_register(self, decorator):
+        if decorator in self.definitions:
+            return True
+        return any(dotted.partition(".")[0] not in DECORATORS for dotted in self.imports.get(decorator, ()))
+
+    def _is_constant(self, statement, names):
+        """Whether a statement only gives constants their values; it is added to those that it changes in place."""
+        if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr | ast.Delete):
+            return False
+        calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+        methods = [call.func for call in calls if isinstance(call.func, ast.Attribute)]
+        changed = {_root(part) for part in _changed(statement)}
+        mutated = {_root(method) for method in methods if method.attr in MUTATORS} & self.definitions.keys()
+        for name in (changed | mutated) & self.definitions.keys() - names:
+            self.definitions[name].append(statement)
+        if isinstance(statement, ast.Expr):
+            return bool(changed) and changed <= mutated
+        # What nobody reads is called for what else it does.
+        is_read = not calls or any(not name.startswith("_") or name in self.read for name in names)
+        return changed <= self.definitions.keys() and is_read and bool(changed | names)
 
 
 class Code:
@@ -209,7 +229,7 @@ class Code:
         if name in module.definitions:
             return "definition", (module_name, name)
         if name in module.imports:
-            return self.find(module.imports[name])
+            return self.find(module.imports[name][-1])
         for star in module.stars:
             if (found := self.find(f"{star}.{name}"))[0] != "external":
                 return found
@@ -217,21 +237,23 @@ class Code:
 
 
 def imported(statements, package):
-    """What statements import in their own scope: {alias: dotted name}, and of which modules, as ``Module.taken``."""
-    aliases, taken = {}, set()
+    """What statements import in their own scope: {alias: dotted names}, and of which modules, as ``Module.taken``."""
+    found, aliases, taken = [], {}, set()
     for node in (inner for statement in statements for inner in _within_scope(statement)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 root = alias.name.partition(".")[0]
-                aliases |= {alias.asname: alias.name} if alias.asname else {root: root}
+                found.append((alias.asname, alias.name) if alias.asname else (root, root))
             taken |= {(alias.name, ON_IMPORT) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*above, *filter(None, [node.module])])
-            aliases |= {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names if alias.name != "*"}
+            found += [(alias.asname or alias.name, f"{base}.{alias.name}") for alias in node.names if alias.name != "*"]
             # Each may be a module or a name in one; what is no module is found to be none.
             taken |= {(f"{base}.{alias.name}", ON_IMPORT) if alias.name != "*" else (base, "*") for alias in node.names}
             taken.add((base, ON_IMPORT))
+    for alias, dotted in dict.fromkeys(found):
+        aliases[alias] = (*aliases.get(alias, ()), dotted)
     return aliases, taken
 
 
@@ -262,6 +284,8 @@ def _changed(statement):
         call = statement.value
         return [call.func] if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else [statement.value]
     targets = statement.targets if isinstance(statement, ast.Assign | ast.Delete) else [statement.target]
+    while nested := [target for target in targets if isinstance(target, ast.Tuple | ast.List)]:
+        targets = [t for t in targets if t not in nested] + [part for target in nested for part in target.elts]
     return [target for target in targets if isinstance(target, ast.Attribute | ast.Subscript | ast.Name)]
 
 
@@ -272,12 +296,22 @@ def _root(node):
     return node.id if isinstance(node, ast.Name) else ""
 
 
+def _prefixes(dotted):
+    """The names that a dotted name begins with, the longest first."""
+    parts = dotted.split(".")
+    return [".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
+
+
 def _is_text(statement):
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _is_main(statement):
-    return isinstance(statement, ast.If) and ast.unparse(statement.test) == "__name__ == '__main__'"
+def _never_runs(statement):
+    """Whether a statement does nothing when its module is imported."""
+    if not isinstance(statement, ast.If) or statement.orelse:
+        return False
+    main = ("__name__ == '__main__'", "'__main__' == __name__")
+    return ast.unparse(statement.test) in (*main, "TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
 # ---- The shape of a definition ----
@@ -293,6 +327,7 @@ class _Shape:
     def __init__(self, code, module):
         self.code, self.module = code, module
         self.uses, self.taken = [], set()
+        self._plain_imports = set()  # calls that name in a string what they import
 
     def __call__(self, node, scopes=()):
         if isinstance(node, list):
@@ -330,7 +365,9 @@ class _Shape:
 
     def _FunctionDef(self, node, scopes):
         outside = tuple(scope for scope in scopes if "class" not in scope.get("", ""))
-        arguments = dict.fromkeys(argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg))
+        given = node.args
+        listed = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+        arguments = dict.fromkeys(argument.arg for argument in listed if argument)
         body = node.body if isinstance(node.body, list) else [node.body]
         inside = (*outside, {**arguments, **self._scope(*body)})
         return self._plain(node, scopes, without=("returns",), body=inside)
@@ -344,10 +381,11 @@ class _Shape:
         return ["arg", node.arg]
 
     def _AnnAssign(self, node, scopes):
-        found = self._plain(node, scopes, without=("annotation", "simple"))
         # What these say about a field of a dataclass is more than its type.
         kept = [word for word in ("ClassVar", "InitVar", "KW_ONLY") if word in ast.unparse(node.annotation)]
-        return ["Assign" if node.value else "Field", *found[1:], *kept]
+        if node.value:
+            return [*self._plain(ast.Assign([node.target], node.value), scopes), *kept]
+        return ["Field", self(node.target, scopes), *kept]
 
     def _comprehension_scopes(self, node, scopes):
         first, *rest = node.generators
@@ -368,17 +406,20 @@ class _Shape:
             root = root.value
         if not isinstance(root, ast.Name):
             return None
-        dotted = self._dotted(root.id, scopes)
-        if dotted is None:
-            if isinstance(node, ast.Name) and node.id in DYNAMIC and not any(node.id in scope for scope in scopes):
-                self.taken.add((self.module.name, "*"))
-            return None
+        found = [self._resolved(dotted, parts, node) for dotted in self._dotted(root.id, scopes)]
+        if not found and not any(root.id in scope for scope in scopes):
+            self._may_reach(root.id, root)
+        return ["any", *found] if found[1:] else found[0] if found else None
+
+    def _resolved(self, dotted, parts, node):
+        """What stands for ``node``, an attribute, by ``parts`` from the last, of the dotted name, or that itself."""
+        parts = [*parts]
         kind, found = self.code.find(dotted)
         while kind == "module" and parts:
             kind, found = self.code.find(f"{found}.{parts.pop()}")
         if kind == "external":
             found = ".".join([found, *parts[::-1]])
-            self.taken |= {(self.module.name, "*")} if found in DYNAMIC else set()
+            self._may_reach(found, node)
             return ["external", found]
         if kind == "module":
             # Passed as a value, or written to: anything in it may be used, or be something else from now on.
@@ -389,22 +430,35 @@ class _Shape:
         self.uses.append(found)
         return ["use", found[1], *parts[::-1]]
 
+    def _may_reach(self, name, node):
+        """Take modules whole that may be reached by way of an external name."""
+        if name == "sys.modules" or name in IMPORTERS and id(node) not in self._plain_imports:
+            self.taken |= {(module, "*") for module in self.code.all_modules(PACKAGES[0])}
+        elif name in DYNAMIC:
+            places = [self.code.find(dotted) for many in self.module.imports.values() for dotted in many]
+            modules = {found if kind == "module" else found[0] for kind, found in places if kind != "external"}
+            self.taken |= {(module, "*") for module in modules | {self.module.name}}
+        elif name.startswith(PACKAGES):  # an attribute that no definition has, such as __dict__
+            self.taken.add((next(filter(self.code.module, _prefixes(name)), ""), "*"))
+
     def _dotted(self, name, scopes):
-        """The dotted name of what a name stands for, imported or of this module; None for any other."""
+        """The dotted names of what a name may stand for, imported or of this module; none for any other."""
         for scope in reversed(scopes):
             if name in scope:
-                return scope[name]
-        if name in self.module.imports:
-            return self.module.imports[name]
-        # What a page defines counts as its own code.
-        places = [self.module.name] if name in self.module.definitions and self.module.name != "page" else []
-        places += [star for star in self.module.stars if self.code.find(f"{star}.{name}")[0] != "external"]
-        return f"{places[0]}.{name}" if places else None
+                return scope[name] or ()
+        found = self.module.imports.get(name, ())
+        if self.module.name == "page" and found:  # what a page defines counts as its own code
+            return found
+        if name in self.module.definitions and self.module.name != "page":
+            return *found, f"{self.module.name}.{name}"
+        stars = [f"{star}.{name}" for star in self.module.stars if self.code.find(f"{star}.{name}")[0] != "external"]
+        return found or tuple(stars[:1])
 
     def _look_for_imports(self, node, scopes):
-        """A module imported by a name in a string is taken whole; by one that is computed, the whole project."""
-        name, dotted = ast.unparse(node.func), self._dotted(_root(node.func), scopes)
-        if {name, ".".join([dotted or "", *name.split(".")[1:]])} & IMPORTERS:
-            named = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
-            wanted = [str(named)] if named else self.code.all_modules(PACKAGES[0])
-            self.taken |= {(module, "*") for module in wanted}
+        """A module imported by a name in a string is taken whole: no need to take the whole project."""
+        written = ast.unparse(node.func)
+        dotted = [".".join([name, *written.split(".")[1:]]) for name in self._dotted(_root(node.func), scopes)]
+        named = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+        if {written, *dotted} & IMPORTERS and isinstance(named, str) and not named.startswith("."):
+            self._plain_imports.add(id(node.func))
+            self.taken.add((named, "*"))

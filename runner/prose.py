@@ -117,6 +117,11 @@ def differences(notebook):
     return found
 
 
+def counts(cell, output):
+    """Whether an output of a cell belongs to what its page proves: of cells tagged "timing", only what they state."""
+    return "timing" not in tags(cell) or STATED in output.get("data", {})
+
+
 def without_seconds(output):
     """A cell's output without what a clock showed, for digests."""
     stated = output.get("data", {}).get(STATED, {})

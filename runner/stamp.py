@@ -11,7 +11,7 @@ import ast
 
 from cifar_helpers import data
 from runner import prose
-from runner.chapters import source, tags
+from runner.chapters import source
 from runner.digests import Code, digest, edited, file_digest
 from runner.ending import BadRequest
 from runner.environment import locked_versions
@@ -29,11 +29,10 @@ def page_code(chapter, code=None):
 
 
 def outputs_digest(chapter):
-    """Digest of all outputs of a page but those of cells tagged "timing"."""
+    """Digest of all outputs of a page; of cells tagged "timing", of what they state besides seconds."""
     return digest([
-        [_plain(prose.without_seconds(output)) for output in cell["outputs"]]
+        [_plain(prose.without_seconds(output)) for output in cell["outputs"] if prose.counts(cell, output)]
         for cell in chapter.code_cells
-        if "timing" not in tags(cell)
     ])  # fmt: skip
 
 
