@@ -214,13 +214,20 @@ def test_edits_that_cannot_change_a_result_make_nothing_stale(before):
     assert stale(before, HARMLESS.values()) == {}
 
 
+def text_of(module):
+    """The text of one of the project's modules."""
+    path = HERE.root.joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file.read_text(encoding="utf-8")
+
+
 def test_moving_definitions_to_another_module_makes_nothing_stale(before):
     old, new = "cifar_helpers.scoring", "cifar_helpers.scores"
     names = [name for package in ("cifar_helpers", "runner") for name in TODAY.all_modules(package)]
-    texts = {name: ast.unparse(TODAY.module(name).tree).replace(old, new) for name in names}
+    texts = {name: text_of(name).replace(old, new) for name in names}
     texts = {name: text for name, text in texts.items() if new in text}
     assert "runner.studies.training" in texts
-    moved = Changed({**texts, new: ast.unparse(TODAY.module(old).tree), old: None})
+    moved = Changed({**texts, new: text_of(old), old: None})
     now = {name: study.reached(moved) for name, study in FUNCTIONS.items()}
     assert any("scores." in name for name in now["baseline"])
     assert {name: found for name in now if (found := edited(before[name], now[name]))} == {}
@@ -280,3 +287,49 @@ def test_what_a_page_reaches(page, names):
 def test_what_changes_a_constant_belongs_to_it_and_what_a_module_does_on_import_counts(page, before, now, names):
     page = f"import cifar_helpers.a\ncifar_helpers.a.{page}" if page else "import cifar_helpers.a"
     assert edited(of(page, **before), of(page, **now)) == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f():\n    return g\nfrom cifar_helpers.b import g\ndef g():\n    return 2\n",  # later than the import
+        "try:\n    from cifar_helpers.b import g\nexcept ImportError:\n    from cifar_helpers.c import g\n"
+        "def f():\n    return g\n",
+        "from cifar_helpers import b\ndef f():\n    return globals()['b'].g()\n",
+        "from cifar_helpers import b\ndef f():\n    return b.__dict__['g']\n",
+    ],
+)
+def test_a_definition_that_may_be_meant_counts(text):
+    page, other = "from cifar_helpers.a import f\nf()", "def g():\n    return 1\n"
+    first = of(page, a=text, b=other, c=other)
+    assert edited(first, of(page, a=text, b=other.replace("1", "3"), c=other)) == ["b.g"]
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        ("X = {}\nX['k'], Y = 1, 2\n", "X = {}\nX['k'], Y = 3, 2\n"),
+        ("X = [1, 2]\nY = X.pop(0)\n", "X = [1, 2]\nY = X.pop(1)\n"),
+        ("import keras\nX = 1\n_was = keras.set(1)\n", "import keras\nX = 1\n_was = keras.set(2)\n"),
+        (
+            "import keras\nX = 1\n@keras.register\ndef g():\n    return 1\n",
+            "import keras\nX = 1\n@keras.register\ndef g():\n    return 2\n",
+        ),
+    ],
+)
+def test_what_a_module_does_besides_counts(before, after):
+    page = "from cifar_helpers.a import X\nX"
+    assert edited(of(page, a=before), of(page, a=after))
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        ("X = 1\n", "X: int = 1\n"),
+        ("X = 1\n", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from cifar_helpers import b\nX = 1\n"),
+    ],
+)
+def test_annotations_and_what_only_they_need_are_free(before, after):
+    page = "from cifar_helpers.a import X\nX"
+    other = "print('imported')\n"
+    assert edited(of(page, a=before, b=other), of(page, a=after, b=other)) == []
