@@ -7,10 +7,10 @@ the environment, which only says where things are.
 import contextlib
 
 from runner import predict, prose, publish, readme, stamp
-from runner.chapters import PROFILES, Parameter, all_chapters, as_text, chosen_chapters, reading, source
+from runner.chapters import PROFILES, Chapter, Parameter, all_chapters, as_text, chosen_chapters, reading, source
 from runner.digests import Code
 from runner.ending import BadRequest
-from runner.execute import Run, execute_all
+from runner.execute import Run, execute_all, headline
 from runner.project import HERE
 from runner.settings import available_data, settings
 from runner.studies import catalogue
@@ -77,16 +77,25 @@ def _refresh(project, words):
             print(f"{chapter.name} is stale: {'; '.join(found)}.", flush=True)
             execute([chapter], chapters, Run(project, data=available_data("cifar10")))
             stale += 1
-        elif prose.differences(chapter.notebook):  # its run stated the values: they only have to be put back
+        elif (page := _mended(chapter)) != chapter.notebook:
             with publish.only_one(project):
                 mended = project.build / "mended.ipynb"
-                mended.write_text(as_text(prose.fill(chapter.notebook)), encoding="utf-8")
+                mended.write_text(as_text(page), encoding="utf-8")
                 publish.together(project, {chapter.path: mended})
-            print(f"{chapter.name}: the values in its text are those of its run again.")
+            print(f"{chapter.name}: the values in its text are those of its run, and its result is that of its text.")
     with publish.only_one(project):
         readme.write(project, all_chapters(project))
     print(f"{stale} of {len(chosen)} pages were stale." if stale else f"All {len(chosen)} pages are fresh.")
     return 0
+
+
+def _mended(chapter):
+    """The notebook of a fresh page with the values that its run stated, and with the result that its text says."""
+    page = prose.fill(chapter.notebook)
+    made = Chapter(chapter.path, chapter.project)
+    made.notebook = page
+    note = {**page["metadata"][stamp.KEY], "headline": headline(made)}
+    return {**page, "metadata": {**page["metadata"], stamp.KEY: note}}
 
 
 def _check(project, words):

@@ -273,13 +273,13 @@ def _results(chapter, page, artefacts, seconds):
     return {
         "writes": {name: file_digest(artefacts / name) for name in chapter.writes},
         "outputs": stamp.outputs_digest(made),
-        "headline": _headline(made),
+        "headline": headline(made),
         "machine": machine(),
         "timing": {"seconds": seconds, "peak_memory_gb": peak_memory(), "environment_gb": environment_size()},
     }
 
 
-def _headline(page):
+def headline(page):
     """A page's result as a sentence: what the cell tagged "headline" displayed, or the text of the "result" cell."""
     outputs = [output for cell in page.cells_tagged("headline") for output in cell["outputs"]]
     return "".join(outputs[0]["data"]["text/markdown"]).strip() if outputs else prose.result(page.notebook)
