@@ -88,7 +88,9 @@ def fill(notebook):
         return f"{values[span['name']]['text']}<!--{span['name']}-->"
 
     cells = [
-        {**cell, "source": SPAN.sub(filled, source(cell))} if cell["cell_type"] == "markdown" else cell
+        {**cell, "source": SPAN.sub(filled, source(cell)).splitlines(keepends=True)}
+        if cell["cell_type"] == "markdown"
+        else cell
         for cell in notebook["cells"]
     ]
     return {**notebook, "cells": cells}
