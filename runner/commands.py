@@ -77,7 +77,7 @@ def _refresh(project, words):
             print(f"{chapter.name} is stale: {'; '.join(found)}.", flush=True)
             execute([chapter], chapters, Run(project, data=available_data("cifar10")))
             stale += 1
-        elif (page := _mended(chapter)) != chapter.notebook:
+        elif page := _mended(chapter):
             with publish.only_one(project):
                 mended = project.build / "mended.ipynb"
                 mended.write_text(as_text(page), encoding="utf-8")
@@ -90,12 +90,13 @@ def _refresh(project, words):
 
 
 def _mended(chapter):
-    """The notebook of a fresh page with the values that its run stated, and with the result that its text says."""
-    page = prose.fill(chapter.notebook)
-    made = Chapter(chapter.path, chapter.project)
-    made.notebook = page
-    note = {**page["metadata"][stamp.KEY], "headline": headline(made)}
-    return {**page, "metadata": {**page["metadata"], stamp.KEY: note}}
+    """A fresh page's notebook with the values that its run stated and the result that its text says; None if it has."""
+    made, note = Chapter(chapter.path, chapter.project), chapter.notebook["metadata"][stamp.KEY]
+    made.notebook = prose.fill(chapter.notebook)
+    if not prose.differences(chapter.notebook) and headline(made) == note["headline"]:
+        return None
+    metadata = {**made.notebook["metadata"], stamp.KEY: {**note, "headline": headline(made)}}
+    return {**made.notebook, "metadata": metadata}
 
 
 def _check(project, words):

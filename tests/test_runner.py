@@ -98,7 +98,7 @@ def test_a_finished_trainings_checkpoint_goes_when_the_whole_run_has_ended_and_i
         "\npathlib.Path(os.environ['TUTORIAL_FINISHED'], chain.name).write_text('1000')"
     )
     toy.edit_cell("01_first", "print('value', value)", f"print('value', value){training}")
-    toy.edit_cell("02_second", "say(f'It", "1 / 0; say(f'It")
+    toy.edit_cell("02_second", 'say(f"It', '1 / 0; say(f"It')
     chain = toy.path("build/checkpoints/chain")
     # Chapter 1 is published, but the run has to be repeated.
     assert toy.call("execute").returncode == 1 and chain.exists()

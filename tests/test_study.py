@@ -130,7 +130,7 @@ def test_a_record_is_carried_only_where_code_stood_unchanged_or_is_proven(projec
     today, path = FAST.reached(TODAY), FAST.path(project)
     stood = {value.partition("-")[0] for name, value in today.items() if name != "scoring.top1"}
     monkeypatch.setattr(carry, "Code", lambda root: TODAY)
-    monkeypatch.setattr(carry, "_git", lambda *_: "abc")
+    monkeypatch.setattr(carry, "_git", lambda *_: b"abc\n")
     monkeypatch.setattr(carry, "_definitions", lambda *_: stood)
     write_json(path, {**read_json(path), "code": {}})
     assert carry.carry(project, {"fast": {"identical": False}}) == {"fast94-seed0": "scoring.top1 differ"}
