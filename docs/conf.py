@@ -4,7 +4,8 @@ project = "Image classification, hands on"
 project_copyright = "text and figures: CC BY 4.0; code: MIT"
 
 extensions = ["myst_nb", "sphinx_design", "tutorial"]
-include_patterns = ["docs/*.md", "notebooks/[0-9]*.ipynb", "notebooks/solutions/[0-9]*.ipynb", "CONTRIBUTING.md"]
+include_patterns = ["docs/*.md", "notebooks/[0-9]*.ipynb", "notebooks/solutions/[0-9]*.ipynb"]
+include_patterns += ["CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"]
 exclude_patterns = [".*", "*.egg-info", "build", "tests", "**/.ipynb_checkpoints"]  # not even looked through
 templates_path = ["_templates"]
 primary_domain = None  # `{data}` is the tutorial's directive, not Python's

@@ -22,7 +22,8 @@ SITE, SCRATCH = HERE.build / "site", HERE.build / "site-new"
 DOCS = HERE.root / "docs"
 SPHINX = (sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html")  # -W: a warning is an error
 FOLDERS = ("docs", "notebooks", "results", "models", "cifar_helpers", "runner")
-SOURCES = (*FOLDERS, "README.md", "CONTRIBUTING.md", "LICENSE", "CITATION.cff")  # what it is made from
+WRITTEN = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md")
+SOURCES = (*FOLDERS, *WRITTEN, "LICENSE", "CITATION.cff")  # what it is made from
 
 
 def build():

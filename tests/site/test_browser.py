@@ -8,7 +8,7 @@ from runner.chapters import all_chapters
 from runner.site import DOCS
 
 PAGES = [
-    *(path.stem for path in sorted(DOCS.glob("*.md"))), "CONTRIBUTING", "search",
+    *(path.stem for path in sorted(DOCS.glob("*.md"))), "CONTRIBUTING", "ARCHITECTURE", "CHANGELOG", "search",
     *(f"notebooks/{chapter.name}" for chapter in all_chapters()),
 ]  # fmt: skip
 # Each page on one of the first two; on all four with FULL=1.
