@@ -19,9 +19,10 @@ names := $(filter-out PYTHON CIFAR10_DIR,$(names))
 given = $(if $(filter command,$(origin $(1))),$(value $(1)))
 parameters = $(foreach name,$(names),$(call quote,$(name)=$(value $(name))))
 
-# Stops where chapters are being executed: what they work on is not to be removed.
-idle = ! command -v flock >/dev/null || test ! -e build/lock || flock -w 3 build/lock true || \
-	{ echo "Chapters are being executed in this folder; wait for that to end." >&2; exit 2; }
+# Stops where chapters are being executed: what they work on is not to be removed. Only then does flock end with 9; it
+# fails otherwise where the disk has no locks.
+idle = ! command -v flock >/dev/null || test ! -e build/lock || flock -w 3 -E 9 build/lock true 2>/dev/null || \
+	test $$? -ne 9 || { echo "Chapters are being executed in this folder; wait for that to end." >&2; exit 2; }
 python = python=$$(sh runner/bootstrap.sh) && exec "$$python"
 
 help: ## print this list
@@ -81,7 +82,7 @@ serve: ## open that website in the browser
 	@$(python) -m runner.site serve
 
 lock: ## compile environment.yml into requirements.lock, with the newest versions
-	@python=$$(sh runner/bootstrap.sh --base) && exec "$$python" -m runner.environment lock
+	@python=$$(sh runner/bootstrap.sh --base) && exec "$$python" -Es -m runner.environment lock
 
 clean: ## remove build/ and caches; data, pages, artefacts and .venv stay
 	@$(idle)

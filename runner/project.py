@@ -6,7 +6,9 @@ which runs before anything is installed, and the helpers, which chapters import,
 
 import contextlib
 import fcntl
+import functools
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -64,12 +66,22 @@ class Project:
 
 
 def takes(lock):
-    """Take the lock of an open file, until that is closed, and return whether it could be had."""
+    """Take the lock of an open file, until that is closed, and return whether it could be had.
+
+    Where the file system has no locks, as some of NFS and Lustre, one sentence says so, and all can be had.
+    """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):  # the second on CIFS
         return False
+    except OSError as error:
+        _without_locks(error.strerror)
     return True
+
+
+@functools.cache  # said once
+def _without_locks(why):
+    print(f"This disk has no locks ({why}): run one command at a time in this folder.", file=sys.stderr, flush=True)
 
 
 HERE = Project(Path(__file__).resolve().parents[1])
