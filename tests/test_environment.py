@@ -352,8 +352,15 @@ def test_a_copy_with_line_ends_of_windows_is_named(clone):
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="This copy of the project has no history.")
 @pytest.mark.parametrize("setting", ["core.autocrlf=true", "core.eol=crlf"])
 def test_git_makes_none_whatever_its_settings(tmp_path, setting):
-    options = ("-c", "safe.directory=*", "-c", setting)
-    done = run("git", *options, "checkout-index", "--all", f"--prefix={tmp_path}/")
+    (tmp_path / "attributes").write_text("* eol=crlf\n*.ipynb filter=mine\n", encoding="utf-8")
+    own = (
+        setting,
+        f"core.attributesFile={tmp_path}/attributes",
+        "filter.mine.smudge=sed s/$/\\\\r/",
+        "safe.directory=*",
+    )
+    options = [word for one in own for word in ("-c", one)]
+    done = run("git", *options, "checkout-index", "--all", f"--prefix={tmp_path}/copy/")
     assert done.returncode == 0, done.stderr
-    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    files = [path.read_bytes() for path in tmp_path.glob("copy/**/*") if path.is_file()]
     assert len(files) > 100 and not [text[:80] for text in files if b"\r\n" in text and b"\0" not in text]
