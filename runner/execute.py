@@ -19,6 +19,7 @@ from runner.integrity import require_as_made
 from runner.machine import environment_size, machine, peak_memory
 from runner.project import Project
 from runner.studies.catalogue import require_fresh
+from runner.surroundings import recorded
 
 INJECTED = "injected-parameters"  # the tag, and on pages the name, of the cell that papermill adds
 
@@ -68,6 +69,7 @@ def execute_all(chapters, run, everything):
     """
     chapters = _with_missing(chapters, run, everything)
     _require(chapters, run)
+    run.project.prepare_home()
     pages, finished = [], {}
     for chapter in chapters:
         page, trainings = execute_one(chapter, run)
@@ -195,17 +197,14 @@ def _papermill(chapter, scratch, run):
 
 
 def _environment(chapter, scratch, run):
-    """The variables of a chapter's kernel: where its files are, and none of the person's own files of settings."""
-    home = run.project.build / "home"
-    home.mkdir(exist_ok=True)  # IPython warns where it would have to make it
+    """The variables of a chapter's kernel: what may pass, and where its files are."""
     return run.project.environment(
         TUTORIAL_ARTEFACTS=run.root,
         TUTORIAL_NEW_ARTEFACTS=scratch / "artefacts",
         TUTORIAL_CHECKPOINTS=run.project.checkpoints,
         TUTORIAL_FINISHED=scratch / "finished",
-        TUTORIAL_CODE=digest(stamp.page_code(chapter)),
+        TUTORIAL_CODE=digest([stamp.page_code(chapter), recorded()]),  # what changes bits starts a training anew
         TMPDIR=scratch / "tmp",  # a killed kernel leaves its temporary files
-        **dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"), home),
     )
 
 
@@ -262,6 +261,7 @@ def _inputs(chapter, run):
         "parameters": chapter.settings(run.profile, run.data, **run.changes),
         "code": stamp.page_code(chapter),
         "versions": {name: importlib.metadata.version(name) for name in stamp.PACKAGES},
+        "surroundings": recorded(),
         "reads": {name: file_digest(path) for name, path in sorted(locations.items())},
     }
 

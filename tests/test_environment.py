@@ -114,18 +114,19 @@ def conda(tmp_path):
     """An active conda environment whose Python fits, and otherwise prints its arguments and exits with 3."""
     program(
         tmp_path / "conda env" / "bin" / "python",
-        'case "$*" in (-Es\\ -c*) echo ok;; (-Es*unsatisfied) ;; (*) printf "%s|" "$PYTHONPATH" "$@"; exit 3;; esac',
+        'case "$*" in (-Es\\ -c*) echo ok;; (-Es*unsatisfied) ;; (*) printf "%s|" "$@"; exit 3;; esac',
     )
     return str(tmp_path / "conda env")
 
 
 def test_parameters_reach_the_runner_as_they_were_typed_and_exported_ones_do_not(conda):
     typed = ["CHAPTERS=03 04", "TITLE=a 'b' \"c\"; * $HOME `id`", "CIFAR10_DIR=/data", "PYTHON=python3"]
+    python = "-Es|-m|runner.surroundings|runner"
     done = run("make", "execute", *typed, CONDA_PREFIX=conda, SEED="42", DATA="/x", PROFILE="work")
-    assert done.stdout == f"{ROOT}|-m|runner|execute|{typed[0]}|{typed[1]}|"
+    assert done.stdout == f"{python}|execute|{typed[0]}|{typed[1]}|"
     assert "Error 3" in done.stderr
     for target in ("refresh", "check", "study", "predict", "bench"):
-        assert run("make", target, CONDA_PREFIX=conda, SEED="42").stdout == f"{ROOT}|-m|runner|{target}|"
+        assert run("make", target, CONDA_PREFIX=conda, SEED="42").stdout == f"{python}|{target}|"
 
 
 @pytest.mark.parametrize("target", ["test", "test-all"])

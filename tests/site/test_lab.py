@@ -63,10 +63,10 @@ def lab(folder, browser):
     }
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.port={port}"),
-            *(f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder / 'pages'}"),
+            *(sys.executable, "-m", "runner.lab", "--no-browser", f"--ServerApp.port={port}"),
+            f"--IdentityProvider.token={TOKEN}",
         ],
-        env={**os.environ, **own, "PYTHONPATH": str(PROJECT), "JUPYTER_PREFER_ENV_PATH": "1"},
+        env={**os.environ, **own, "PYTHONPATH": str(PROJECT)}, cwd=folder / "pages",
         stdout=subprocess.DEVNULL, stderr=open(folder / "log", "w"),
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
