@@ -177,6 +177,8 @@ def all_chapters(project=HERE):
     with reading(f"notebooks/{LIST}"):
         lines = (project.notebooks / LIST).read_text(encoding="utf-8-sig").splitlines()
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not names:
+        raise BadRequest(f"notebooks/{LIST} lists no chapter: restore it from git.")
     for name in names:
         if not (project.notebooks / f"{name}.ipynb").is_file():
             raise BadRequest(

@@ -185,7 +185,7 @@ def _prepared(chapter):
         nbformat.validate(notebook)
         text = as_text(notebook)
         text.encode()
-    except (nbformat.ValidationError, UnicodeEncodeError) as error:
+    except (nbformat.ValidationError, TypeError, UnicodeEncodeError) as error:
         raise damaged(chapter.path, f"a notebook ({str(error).splitlines()[0]:.200})") from None
     return text
 

@@ -500,6 +500,7 @@ DAMAGE = {
         "01_first.ipynb is not a notebook: restore it",
     ),
     "an alt text that is none": (code(7, metadata={"mystnb": None}), "01_first.ipynb is not a notebook: restore it"),
+    "an id that is no text, in execute": (code(3, id=[]), "01_first.ipynb is not a notebook ("),
     "an id that is none, in execute": (code(3, id="a b"), "01_first.ipynb is not a notebook ('a b' does not match"),
     "a text that is none, in execute": (code(3, source="\ud800"), "01_first.ipynb is not a notebook ('utf-8' codec"),
     "a chapter that somebody renamed": (
@@ -507,6 +508,9 @@ DAMAGE = {
     ),
     "no list of chapters": (
         lambda toy: toy.path("notebooks/chapters.txt").unlink(), "notebooks/chapters.txt is damaged or missing",
+    ),
+    "an empty list of chapters": (
+        lambda toy: toy.path("notebooks/chapters.txt").write_text("# none\n"), "lists no chapter: restore it from git.",
     ),
     "a folder in the way, in execute": (
         lambda toy: (toy.path("results/value.json").unlink(), toy.path("results/value.json").mkdir()),

@@ -92,7 +92,8 @@ def test_site_shows_the_pages_of_the_project_whatever_else_lies_beside_them():
 
 def test_site_without_pages_says_what_to_do(tmp_path):
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "chapters.txt").touch()
+    (tmp_path / "notebooks" / "chapters.txt").write_text("01_first")
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_raw_cell()]), tmp_path / "notebooks/01_first.ipynb")
     with pytest.raises(BadRequest, match="make execute"):
         facts.say("data", facts.Facts(Project(tmp_path)))
 
