@@ -16,7 +16,7 @@ from cifar_helpers import data
 from cifar_helpers.artefacts import discard, replace
 from runner import prose, publish, readme, stamp
 from runner.chapters import Chapter, alt, as_text, damaged, reading, source, tags
-from runner.digests import digest, edited, file_digest
+from runner.digests import Code, digest, edited, file_digest
 from runner.ending import BadRequest, in_words
 from runner.integrity import require_as_made
 from runner.machine import environment_size, machine, peak_memory
@@ -108,13 +108,14 @@ def _has_written(chapter, run):
 
 def _require(chapters, run):
     """Raise OSError or BadRequest, before hours are spent, for what would be in vain: its place, or what it reads."""
-    written = set()
+    written, code = set(), Code(run.project.root)
     if run.is_published:
         publish.require_places(run.project, [run.project.readme])
         with reading("README.md"):
             readme.is_current(run.project, [])
     for chapter in chapters:
         _prepared(chapter)
+        stamp.page_code(chapter, code)
         prose.require(chapter)
         publish.require_places(run.project, [run.page(chapter).path, *(run.root / name for name in chapter.writes)])
         for root, names in [(run.root, set(chapter.reads) - written), (run.project.root, chapter.reads_published)]:
