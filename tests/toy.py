@@ -151,6 +151,7 @@ class Toy:
                 cell = {"cell_type": kind, "id": f"cell-{number}", "metadata": {"tags": tags}, "source": text}
                 notebook["cells"].append(cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}))
             (folder / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook))
+        (folder / "notebooks" / "chapters.txt").write_text("\n".join(CHAPTERS))
         (folder / "README.md").write_text("# Toy\n<!-- results: written by make execute -->\n<!-- end of results -->\n")
         return cls(folder)
 

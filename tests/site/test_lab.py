@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from runner import stamp
-from runner.chapters import NOTEBOOKS, PROJECT, Chapter, tags
+from runner.chapters import Chapter, tags
 from runner.execute import Run
 from runner.project import HERE
 
@@ -29,7 +29,7 @@ print("epoch 1 is over")"""
 def folder(tmp_path_factory):
     """A folder with chapter 1 in its quick profile, on drawings, without outputs; a published page; a long epoch."""
     tmp_path = tmp_path_factory.mktemp("lab")
-    chapter = Chapter(NOTEBOOKS / f"{NAME}.ipynb")
+    chapter = Chapter(HERE.notebooks / f"{NAME}.ipynb")
     values = Run(HERE, "quick", "stand-in").parameters(chapter)
     cells = []
     for cell in chapter.notebook["cells"]:
@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
     }
     for name, those in {NAME: cells, "ticks": [ticks]}.items():
         (tmp_path / "pages" / f"{name}.ipynb").write_text(json.dumps({**chapter.notebook, "cells": those}))
-    shutil.copy(NOTEBOOKS / f"{PUBLISHED}.ipynb", tmp_path / "pages")
+    shutil.copy(HERE.notebooks / f"{PUBLISHED}.ipynb", tmp_path / "pages")
     return tmp_path
 
 
@@ -66,7 +66,7 @@ def lab(folder, browser):
             *(sys.executable, "-m", "runner.lab", "--no-browser", f"--ServerApp.port={port}"),
             f"--IdentityProvider.token={TOKEN}",
         ],
-        env={**os.environ, **own, "PYTHONPATH": str(PROJECT)}, cwd=folder / "pages",
+        env={**os.environ, **own, "PYTHONPATH": str(HERE.root)}, cwd=folder / "pages",
         stdout=subprocess.DEVNULL, stderr=open(folder / "log", "w"),
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
@@ -115,7 +115,7 @@ def test_a_page_saved_unchanged_is_as_fresh_as_before(browser, lab, folder):
     page.keyboard.press("Control+s")
     _wait_for(lambda: path.stat().st_mtime_ns > before, 60, folder / "log")
     page.close()
-    published = Chapter(NOTEBOOKS / f"{PUBLISHED}.ipynb")
+    published = Chapter(HERE.notebooks / f"{PUBLISHED}.ipynb")
     assert stamp.problems(Chapter(path)) == stamp.problems(published)
 
 
