@@ -49,7 +49,7 @@ WHENCE = re.compile(
 def requirements():
     """Return the entries under `- pip:` in environment.yml, such as "numpy >=2.0"."""
     text = re.sub(r"\s*(#.*)?$", "", LIST.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    entries = text.partition("\n  - pip:\n")[2].splitlines()
+    entries = [entry for entry in text.partition("\n  - pip:\n")[2].splitlines() if entry != "      - -e ."]
     strange = [
         entry for entry in entries if not re.fullmatch(r"      - [A-Za-z0-9._-]+( [<>=!~][0-9.,<>=!~]*)?", entry)
     ]
