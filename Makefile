@@ -6,11 +6,6 @@
 .PHONY: help execute refresh check predict study bench test test-site test-faults test-all lab site serve lock clean
 .NOTPARALLEL:
 
-# Nothing but this project, even where no editable installation stands or another PYTHONPATH is set.
-export PYTHONPATH := $(CURDIR)
-# In a notebook, "python3" is this environment's, whatever kernels the user has installed.
-export JUPYTER_PREFER_ENV_PATH := 1
-
 # Whatever else stands on the command line is a parameter: NAME=value, quoted for the shell, names judged by the runner.
 quote = '$(subst ','\'',$(1))'
 names := $(sort $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
@@ -19,36 +14,38 @@ names := $(filter-out PYTHON CIFAR10_DIR,$(names))
 given = $(if $(filter command,$(origin $(1))),$(value $(1)))
 parameters = $(foreach name,$(names),$(call quote,$(name)=$(value $(name))))
 
-# Stops where chapters are being executed: what they work on is not to be removed.
-idle = ! command -v flock >/dev/null || test ! -e build/lock || flock -w 3 build/lock true || \
-	{ echo "Chapters are being executed in this folder; wait for that to end." >&2; exit 2; }
-python = python=$$(sh runner/bootstrap.sh) && exec "$$python"
+# Stops where chapters are being executed: what they work on is not to be removed. Only then does flock end with 9; it
+# fails otherwise where the disk has no locks.
+idle = ! command -v flock >/dev/null || test ! -e build/lock || flock -w 3 -E 9 build/lock true 2>/dev/null || \
+	test $$? -ne 9 || { echo "Chapters are being executed in this folder; wait for that to end." >&2; exit 2; }
+# Python, without whatever the person's variables would change: see runner/surroundings.py.
+python = python=$$(sh runner/bootstrap.sh) && exec "$$python" -Es -m runner.surroundings
 
 help: ## print this list
 	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-11s  %s\n", $$1, $$2 }' Makefile
 
 execute: ## regenerate every chapter, or some of them: CHAPTERS="03 04" PROFILE=quick DATA=stand-in EPOCHS=60
-	@$(python) -m runner execute $(parameters)
+	@$(python) runner execute $(parameters)
 
 refresh: ## regenerate only the stale chapters and what depends on them
-	@$(python) -m runner refresh $(parameters)
+	@$(python) runner refresh $(parameters)
 
 check: ## verify in seconds that every page is fresh
-	@$(python) -m runner check
+	@$(python) runner check
 
 predict: ## name what a picture of yours shows: IMAGE=path, a folder or several; MODEL=baseline JSON=1
-	@$(python) -m runner predict $(parameters)
+	@$(python) runner predict $(parameters)
 
 study: ## make the results of long trainings that are missing or outdated, or some of them: RUNS="fast84*"
-	@$(python) -m runner study $(parameters)
+	@$(python) runner study $(parameters)
 
 bench: ## time two ways of training in turn, and compare with the best this machine can do
-	@$(python) -m runner bench
+	@$(python) runner bench
 
 # Two tests at a time; those of one file follow each other in one process, as notebooks and shared fixtures need it.
-pytest = env -u MAKEFLAGS -u MAKELEVEL -u MAKEOVERRIDES TUTORIAL_FAULT_FULL=$(call quote,$(call given,FULL)) \
-	TUTORIAL_FAULT_SEED=$(call quote,$(call given,SEED)) \
-	"$$python" -m pytest -v --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=25
+pytest = "$$python" -Es -m runner.surroundings TUTORIAL_FAULT_FULL=$(call quote,$(call given,FULL)) \
+	TUTORIAL_FAULT_SEED=$(call quote,$(call given,SEED)) $(1) \
+	pytest -v --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=25
 
 # tests/chapters executes every chapter and solution, the training ones both ways; other tests run beside it. Then every
 # cell is executed again and has to show the same: of the baseline's training, and of all chapters with FULL=1.
@@ -56,7 +53,7 @@ test: ## run every chapter quickly on drawings, then again, and the fast tests: 
 	@$(idle)
 	@rm -rf build/stand-in*
 	@python=$$(sh runner/bootstrap.sh) && $(pytest) tests --ignore=tests/site --ignore=tests/faults && \
-		TUTORIAL_ARTEFACTS="$$PWD/build/stand-in" $(pytest) --nbval --nbval-current-env \
+		$(call pytest,TUTORIAL_ARTEFACTS="$$PWD/build/stand-in") --nbval --nbval-current-env \
 			build/stand-in/$(if $(call given,FULL),,03_)*.ipynb
 
 test-site: ## open every page of the site, and chapter 1 in JupyterLab, in a real browser: FULL=1 for all screens
@@ -72,16 +69,16 @@ test-all: ## run everything that continuous integration runs: FULL=1 for all of 
 	@$(MAKE) --no-print-directory test-faults
 
 lab: ## open the chapters in JupyterLab
-	@$(python) -m jupyterlab --ServerApp.root_dir="$$PWD" notebooks/01_explore_data.ipynb
+	@$(python) runner.lab notebooks/01_explore_data.ipynb
 
 site: ## make a website of the published pages in build/site/, executing nothing
-	@$(python) -m runner.site site
+	@$(python) runner.site site
 
 serve: ## open that website in the browser
-	@$(python) -m runner.site serve
+	@$(python) runner.site serve
 
 lock: ## compile environment.yml into requirements.lock, with the newest versions
-	@python=$$(sh runner/bootstrap.sh --base) && exec "$$python" -m runner.environment lock
+	@python=$$(sh runner/bootstrap.sh --base) && exec "$$python" -Es -m runner.environment lock
 
 clean: ## remove build/ and caches; data, pages, artefacts and .venv stay
 	@$(idle)

@@ -40,6 +40,7 @@ def held_back():
 
 
 with held_back():
+    import cifar_helpers.own_keras  # noqa: F401, I001  (before TensorFlow, which imports Keras)
     import tensorflow as tf
 
     tf.config.list_logical_devices()  # starts the runtime, which has messages of its own

@@ -1,11 +1,16 @@
 """How Sphinx renders the site; `make site` calls it on the project's folder.  What is special is in docs/tutorial/."""
 
+from pathlib import Path
+
+from runner.chapters import all_chapters
+from runner.project import Project
+
 project = "Image classification, hands on"
 project_copyright = "text and figures: CC BY 4.0; code: MIT"
 
 extensions = ["myst_nb", "sphinx_design", "tutorial"]
-include_patterns = ["docs/*.md", "notebooks/[0-9]*.ipynb", "notebooks/solutions/[0-9]*.ipynb"]
-include_patterns += ["CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"]
+include_patterns = ["docs/*.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"]
+include_patterns += [f"notebooks/{page.name}.ipynb" for page in all_chapters(Project(Path(__file__).parents[1]))]
 exclude_patterns = [".*", "*.egg-info", "build", "tests", "**/.ipynb_checkpoints"]  # not even looked through
 templates_path = ["_templates"]
 primary_domain = None  # `{data}` is the tutorial's directive, not Python's

@@ -2,29 +2,33 @@
 # Prints the Python that runs the tutorial; everything else it has to say goes to standard error.
 #   runner/bootstrap.sh          the active conda environment if it satisfies environment.yml, otherwise .venv, built here if need be
 #   runner/bootstrap.sh --base   any suitable Python to start from
+# The sign at its end keeps the next line whole in a copy whose lines end as in Windows.
+read -r first <"$0"; [ -z "${first#*bin/sh}" ] || { echo "The files of this copy have the line ends of Windows, with which nothing runs: clone the repository anew, and git sees to them." >&2; exit 2; } #
 CDPATH='' cd "${0%/*}/.." || exit
 root=$(pwd -P)
-export PYTHONPATH="$root"
 
 # Python 2 must understand this too: it may be what "python" means. Prints "ok" or what is wrong.
 probe='
 import sys
+del sys.path[0]
+missing = []
+for name in ("ensurepip", "venv", "_ctypes", "_sqlite3", "_ssl", "zlib", "_bz2", "_lzma", "pyexpat"):
+    try:
+        __import__(name)
+    except ImportError:
+        missing.append(name)
 if sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)):
     print("Python %d.%d" % sys.version_info[:2])
 elif sys.implementation.name != "cpython":
     print(sys.implementation.name)
 else:
-    try:
-        import ensurepip, venv
-        print("ok")
-    except ImportError:
-        print("without venv or ensurepip")
+    print("without " + " and ".join(missing) if missing else "ok")
 '
 
 # Runs the candidate, because being on PATH is not enough: version managers put stubs there that only fail.
 try() {
     command -v "$1" >/dev/null 2>&1 || { echo "not there"; return; }
-    "$1" -c "$probe" 2>/dev/null || echo "does not run"
+    "$1" -Es -c "$probe" 2>/dev/null || echo "does not run"
 }
 
 find_base() {
@@ -38,7 +42,7 @@ find_base() {
         fi
         looked="${looked:+$looked, }$name ($verdict)"
     done
-    echo "The tutorial needs Python 3.11, 3.12 or 3.13 with its venv module and found none: $looked; install one, or name it with PYTHON=/path/to/python." >&2
+    echo "The tutorial needs Python 3.11, 3.12 or 3.13 with all modules of its own and found none: $looked; install one, or name it with PYTHON=/path/to/python." >&2
     return 1
 }
 
@@ -50,7 +54,7 @@ fi
 if [ -n "${CONDA_PREFIX:-}" ]; then
     conda="$CONDA_PREFIX/bin/python"
     why=$(try "$conda")
-    if [ "$why" = ok ] && why=$("$conda" -m runner.environment unsatisfied); then
+    if [ "$why" = ok ] && why=$("$conda" -Es -m runner.environment unsatisfied); then
         echo "$conda"
         exit
     fi
@@ -58,7 +62,7 @@ if [ -n "${CONDA_PREFIX:-}" ]; then
 fi
 
 venv="$root/.venv/bin/python"
-if ! "$venv" -m runner.environment current 2>/dev/null; then
-    base=$(find_base) && "$base" -m runner.environment build >&2 || exit
+if ! "$venv" -Es -m runner.environment current 2>/dev/null; then
+    base=$(find_base) && "$base" -Es -m runner.environment build >&2 || exit
 fi
 echo "$venv"

@@ -10,8 +10,8 @@ from pathlib import Path
 from runner.ending import BadRequest, in_words
 from runner.project import HERE
 
-PROJECT, NOTEBOOKS = HERE.root, HERE.notebooks
 SOLUTIONS = "solutions"
+LIST = "chapters.txt"  # in notebooks/: the pages of the project, one a line
 
 
 class Chapter:
@@ -135,7 +135,7 @@ class Parameter:
 def read_whole(path):
     """What the JSON file at ``path`` holds.  Raises BadRequest if it is damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark of its encoding
     except (ValueError, RecursionError):
         raise damaged(path, "whole") from None
 
@@ -143,7 +143,7 @@ def read_whole(path):
 def _is_notebook(value):
     """Whether ``value`` has what is read of a notebook here; nbformat knows all of it, but takes a second to import."""
     try:
-        texts = [source(cell) for cell in value["cells"]]
+        texts = [source(cell) + alt(cell) for cell in value["cells"]]
         lists = [tags(cell) for cell in value["cells"]]
         lists += [cell["outputs"] for cell in value["cells"] if cell["cell_type"] == "code"]
         return bool(texts) and all(isinstance(part, list) for part in lists) and isinstance(value["metadata"], dict)
@@ -170,11 +170,21 @@ def damaged(path, what):
 
 
 def all_chapters(project=HERE):
-    """Every chapter in order, each followed by the solutions of its exercises."""
-    paths = [path for folder in (".", SOLUTIONS) for path in project.notebooks.glob(f"{folder}/[0-9][0-9]_*.ipynb")]
-    return sorted(
-        (Chapter(path, project) for path in paths), key=lambda chapter: (chapter.path.name, chapter.is_solution)
-    )
+    """Every chapter in order, each followed by the solutions of its exercises, as notebooks/chapters.txt lists them.
+
+    Whatever else lies in notebooks/ belongs to whoever put it there.
+    """
+    with reading(f"notebooks/{LIST}"):
+        lines = (project.notebooks / LIST).read_text(encoding="utf-8-sig").splitlines()
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not names:
+        raise BadRequest(f"notebooks/{LIST} lists no chapter: restore it from git.")
+    for name in names:
+        if not (project.notebooks / f"{name}.ipynb").is_file():
+            raise BadRequest(
+                f"notebooks/{name}.ipynb is missing: restore it from git, or take it out of notebooks/{LIST}."
+            )
+    return [Chapter(project.notebooks / f"{name}.ipynb", project) for name in names]
 
 
 def chosen_chapters(numbers, chapters):
@@ -183,7 +193,9 @@ def chosen_chapters(numbers, chapters):
     known = sorted({chapter.number for chapter in chapters})
     for number in wanted:
         if number not in known:
-            raise BadRequest(f"CHAPTERS={numbers}: there is no chapter {number}, only {', '.join(known)}.")
+            raise BadRequest(
+                f"CHAPTERS={numbers}: there is no chapter {number} in notebooks/{LIST}, only {', '.join(known)}."
+            )
     return [chapter for chapter in chapters if not wanted or chapter.number in wanted]
 
 
@@ -200,3 +212,8 @@ def source(cell):
 def tags(cell):
     """The tags of a cell."""
     return cell["metadata"].get("tags", [])
+
+
+def alt(cell):
+    """What is said in words of the figure that a cell shows; "" for a cell that promises none."""
+    return cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")

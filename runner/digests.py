@@ -24,7 +24,7 @@ from runner.ending import BadRequest
 
 PACKAGES = ("cifar_helpers", "runner")
 # Modules whose results prove themselves: the images by their checksum, the decoding of pictures by its tests.
-PROVEN = ("cifar_helpers.fetch", "cifar_helpers.opening")
+PROVEN = ("cifar_helpers.fetch", "cifar_helpers.opening", "cifar_helpers.own_keras")
 ASIDE = ("timing", "code", "carried")  # fields of JSON files that no digest reads
 OWN = 24  # characters of a digest that stand for a definition itself, without what it uses
 ON_IMPORT = "(on import)"  # the name of what a module does when it is imported

@@ -3,6 +3,8 @@
 Only the standard library is imported at the top: `runner/bootstrap.sh` runs this file before anything is installed.
 """
 
+import ast
+import errno
 import fcntl
 import hashlib
 import importlib.metadata
@@ -12,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import tomllib
 from contextlib import contextmanager
@@ -26,10 +29,18 @@ LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 BEFORE = ROOT / ".venv.before"  # the one that is being replaced, until the new one is complete
-NEEDED = 3.5e9  # bytes that .venv takes, with a margin
+NEEDED = 2e7  # bytes that a package of the lock takes on average, with a margin
 LITTLE = 5e7  # bytes that any step of the installation may need
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 MARK = VENV / "complete"  # written last, so its absence means an interrupted installation
+PIP = ("-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
+# What tells Python, pip, uv and setuptools where, for whom or how to install is not passed on ...
+WHERE = re.compile("_?(PYTHON|PIP_|UV_|SETUPTOOLS_|DIST_|DISTUTILS_|DEB_PYTHON_|VIRTUAL_ENV)")
+# ... but for what says whence packages come, and how they are fetched.
+WHENCE = re.compile(
+    "(PIP|UV)_(.*(INDEX|PYPI|LINKS|HOST|PROXY|CERT|TLS|TIMEOUT|RETRIES|CACHE|CONSTRAINT|KEYRING|CREDENTIALS).*"
+    "|CONFIG_FILE|NO_CONFIG|NO_INPUT|OFFLINE|USE_FEATURE|USE_DEPRECATED)"
+)
 
 
 # --- what is needed, and what is locked ---
@@ -72,13 +83,17 @@ def unsatisfied():
     except ImportError:  # much of the list depends on packaging, so little of it can be here
         return requirements()
     wanted = {entry: Requirement(entry) for entry in requirements()}
-    found = {canonical(one.metadata["Name"]): one.version for one in importlib.metadata.distributions()}
-    versions = {entry: found.get(canonical(one.name)) for entry, one in wanted.items()}
+    versions = {entry: installed(one.name) for entry, one in wanted.items()}
     return [
         entry
         for entry, one in wanted.items()
         if not versions[entry] or not one.specifier.contains(versions[entry], True)
     ]
+
+
+def installed(name, path=sys.path):
+    """Return the version of a package that is installed in the folders ``path``, or None."""
+    return next((found.version for found in importlib.metadata.distributions(name=name, path=path)), None)
 
 
 # --- .venv ---
@@ -117,15 +132,19 @@ def build_venv():
             return  # another make built it while this one waited
         _require_whole_lock()
         _require_idle()
+        _require_suitable(VENV if VENV.exists() else ROOT)
         _say(f"Building .venv with Python {PYTHON} (once; {len(locked_versions())} packages, 3 GB, 1 to 5 minutes) ...")
         try:
             _put_aside()
             # The running Python may belong to the very .venv that is replaced, if that is active: use the one beneath.
-            _step(lock, sys._base_executable, "-m", "venv", "--clear", VENV)
-            pip = (VENV_PYTHON, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
+            _step(lock, sys._base_executable, "-Es", "-m", "venv", "--clear", VENV.resolve())
             # Wheels only: to build from source, pip would fetch tools that no hash vouches for.
-            _step(lock, *pip, "--require-hashes", "--only-binary", ":all:", "-r", LOCK)
-            _step(lock, *pip, "--no-index", "--no-deps", "--no-build-isolation", "-e", ROOT)
+            options = ("--require-hashes", "--only-binary", ":all:", "-r", LOCK)
+            _step(lock, VENV_PYTHON, *PIP, *options, **pip_settings(VENV_PYTHON))
+            # Not by its path: pip would take brackets in that for names of extras.
+            options = ("--isolated", "--no-index", "--no-deps", "--no-build-isolation", "-e", ".")
+            _step(lock, VENV_PYTHON, *PIP, *options, PIP_CONFIG_FILE=os.devnull)
+            _require_installed()
             mark = MARK.with_suffix(".new")
             mark.write_text(expected_mark(), encoding="utf-8")
             os.replace(mark, MARK)
@@ -161,6 +180,35 @@ def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def _require_suitable(folder):
+    """End here if no environment can live on the file system of ``folder``."""
+    if os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0):
+        sys.exit(
+            f"{folder} is on a disk from which no program may run (noexec), as .venv must: copy the project to "
+            "another disk, or make .venv a link to a folder there, and run the same command again."
+        )
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            os.symlink("lib", Path(scratch, "lib64"))
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        sys.exit(
+            f"{folder} is on a disk without symbolic links, which .venv needs: copy the project to another disk and "
+            "run the same command there."
+        )
+
+
+def _require_installed():
+    """End here if a package that every system needs is not in `.venv`, although no step of the installation failed."""
+    folder = sysconfig.get_path("purelib", "venv", {"base": str(VENV)})
+    if missing := [entry for entry in requirements() if not installed(entry.split()[0], [folder])]:
+        sys.exit(
+            f"The installation went elsewhere, for {missing[0].split()[0]} is not in {folder}: find the setting of pip "
+            'or Python that leads it there, or run the command as `env -i HOME="$HOME" PATH="$PATH" make ...`.'
+        )
+
+
 def _require_idle():
     """End here if chapters are being executed with the `.venv` that would be replaced."""
     if (ROOT / "build" / "lock").exists():
@@ -184,7 +232,7 @@ def _venv_is_current():
     try:
         return (
             subprocess.run(
-                [VENV_PYTHON, "-m", "runner.environment", "current"], cwd=ROOT, stderr=subprocess.DEVNULL
+                [VENV_PYTHON, "-Es", "-m", "runner.environment", "current"], cwd=ROOT, stderr=subprocess.DEVNULL
             ).returncode
             == 0
         )
@@ -198,25 +246,26 @@ def _put_aside():
     if not is_whole:
         MARK.unlink(missing_ok=True)
         shutil.rmtree(VENV, ignore_errors=True)
-    free = shutil.disk_usage(VENV if VENV.exists() else ROOT).free
-    if free < NEEDED:
+    free, needed = shutil.disk_usage(VENV if VENV.exists() else ROOT).free, NEEDED * len(locked_versions())
+    if free < needed:
         choice = "make room, or remove the outdated .venv," if is_whole else "make room"
         sys.exit(
-            f"There is no space left for .venv: it needs {NEEDED / 1e9} GB and {free / 1e9:.1f} GB are free; "
+            f"There is no space left for .venv: it needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; "
             f"{choice} and run the same command again."
         )
     if is_whole:
         os.rename(VENV, BEFORE)
 
 
-def _step(lock, *command):
-    """Run one installation step; what it prints is shown only if it fails.
+def _step(lock, *command, **settings):
+    """Run one installation step with ``settings`` of its own; what it prints is shown only if it fails.
 
     The step shares the lock: should this process be killed, the step still holds it.
     """
     done = subprocess.run(
-        command, cwd=ROOT, **for_children(lock.fileno()), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+        command, cwd=ROOT, env={**variables(), **settings}, **for_children(lock.fileno()),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     if done.returncode:
         # ensurepip does not tell why it failed.
         free = min(shutil.disk_usage(folder).free for folder in (ROOT, tempfile.gettempdir()))
@@ -233,6 +282,30 @@ def _say(sentence):
     print(sentence, file=sys.stderr, flush=True)
 
 
+# --- what an installation sees of the person's settings ---
+
+
+def variables():
+    """Return the person's variables without those that lead an installation elsewhere."""
+    return {name: value for name, value in os.environ.items() if WHENCE.fullmatch(name) or not WHERE.match(name)}
+
+
+def pip_settings(python):
+    """Return variables for the pip of ``python``: what the person's files of settings say of whence packages come.
+
+    Of those files pip itself must read nothing: no option takes back a `target`.
+    """
+    command = (python, "-I", "-m", "pip", "--python", python, "config", "list")
+    # Whatever the files say: `config list` has options of its own, and `user` is one.
+    all_of_it = dict.fromkeys(["PIP_QUIET", "PIP_VERBOSE", "PIP_USER", "PIP_GLOBAL", "PIP_SITE"], "0")
+    told = {**variables(), **all_of_it, "PIP_LOG": os.devnull}
+    listed = subprocess.run(command, env=told, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found = re.findall("^(?:global|install)[.](.+?)=(.+)$", listed, flags=re.MULTILINE)
+    named = {"PIP_" + name.upper().replace("-", "_"): ast.literal_eval(value) for name, value in found}
+    chosen = {name: value for name, value in named.items() if WHENCE.fullmatch(name) and name not in os.environ}
+    return {**chosen, "PIP_CONFIG_FILE": os.devnull}
+
+
 # --- requirements.lock ---
 
 
@@ -240,11 +313,9 @@ def compile_lock():
     """Compile the list into requirements.lock: the newest versions, for all supported Pythons, without an address."""
     tools = ROOT / "build" / "lock-tools"
     _say("Compiling requirements.lock from environment.yml (about a minute) ...")
-    subprocess.run([sys.executable, "-m", "venv", "--clear", tools], check=True)
-    subprocess.run(
-        [tools / "bin" / "python", "-I", "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "uv"],
-        check=True,
-    )
+    python = tools / "bin" / "python"
+    subprocess.run([sys.executable, "-Es", "-m", "venv", "--clear", tools], env=variables(), check=True)
+    subprocess.run([python, *PIP, "uv"], env=variables() | pip_settings(python), check=True)
     header = (
         f"# Compiled by `make lock` from environment.yml, whose sorted list has the SHA-256 {requirements_digest()}."
     )
@@ -255,8 +326,8 @@ def compile_lock():
     with open(tools / LOCK.name, "w", encoding="utf-8") as scratch:
         print(header, file=scratch, flush=True)
         subprocess.run(
-            [tools / "bin" / "uv", "pip", "compile", *options.split()],
-            input="\n".join(requirements()).encode(), stdout=scratch, check=True,
+            [tools / "bin" / "uv", "pip", "compile", "--python", python, *options.split()],
+            input="\n".join(requirements()).encode(), env=variables(), stdout=scratch, check=True,
         )  # fmt: skip
     os.replace(scratch.name, LOCK)
     _say(f"requirements.lock pins {len(locked_versions())} packages; the next make installs them.")

@@ -7,20 +7,28 @@ import json
 import re
 import shutil
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cifar_helpers import data
 from cifar_helpers.artefacts import discard, replace
-from runner import ending, prose, publish, stamp
-from runner.chapters import Chapter, as_text, source, tags
-from runner.digests import digest, edited, file_digest
+from runner import prose, publish, readme, stamp
+from runner.chapters import Chapter, alt, as_text, damaged, reading, source, tags
+from runner.digests import Code, digest, edited, file_digest
+from runner.ending import BadRequest, in_words
 from runner.integrity import require_as_made
 from runner.machine import environment_size, machine, peak_memory
 from runner.project import Project
 from runner.studies.catalogue import require_fresh
+from runner.surroundings import recorded
 
 INJECTED = "injected-parameters"  # the tag, and on pages the name, of the cell that papermill adds
+METADATA = {  # of every page, whichever kernel somebody last chose for it: the runner's is always this Python
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 
 
 @dataclass
@@ -68,6 +76,7 @@ def execute_all(chapters, run, everything):
     """
     chapters = _with_missing(chapters, run, everything)
     _require(chapters, run)
+    run.project.prepare_home()
     pages, finished = [], {}
     for chapter in chapters:
         page, trainings = execute_one(chapter, run)
@@ -101,14 +110,22 @@ def _has_written(chapter, run):
 
 def _require(chapters, run):
     """Raise OSError or BadRequest, before hours are spent, for what would be in vain: its place, or what it reads."""
-    written = set()
+    written, code = set(), Code(run.project.root)
+    if run.is_published:
+        publish.require_places(run.project, [run.project.readme])
+        with reading("README.md"):
+            readme.is_current(run.project, [])
     for chapter in chapters:
+        _prepared(chapter)
+        stamp.page_code(chapter, code)
         prose.require(chapter)
         publish.require_places(run.project, [run.page(chapter).path, *(run.root / name for name in chapter.writes)])
         for root, names in [(run.root, set(chapter.reads) - written), (run.project.root, chapter.reads_published)]:
             for name in names:
                 if name.endswith(".keras"):
                     require_as_made(run.project, name, root)
+                with reading(name):
+                    file_digest(root / name)
         written |= set(chapter.writes)
     require_fresh(run.project, chapters)
 
@@ -125,30 +142,55 @@ def execute_one(chapter, run):
         (scratch / name).mkdir(parents=True)
     print(f"\n{chapter.name}  ({run.label})", flush=True)
     # Now: what is edited while it runs must show as stale, and must not be overwritten.
-    inputs, original = _inputs(chapter, run), chapter.path.read_bytes()
+    original, chapter = chapter.path.read_bytes(), Chapter(chapter.path, chapter.project)
+    (scratch / "chapter.ipynb").write_text(_prepared(chapter), encoding="utf-8")
+    inputs = _inputs(chapter, run)
     started = time.perf_counter()
     executed = _papermill(chapter, scratch, run)
     seconds = time.perf_counter() - started
 
-    artefacts = scratch / "artefacts"
-    for path in artefacts.rglob("*.keras"):
-        publish.make_reproducible(path)
-    finished = publish.finished_trainings(run.project, scratch / "finished")
-    seconds += sum(finished.values())  # what a resumed run did not have to spend again, but the page cost
-    page = prose.fill(_normalised(executed, chapter, keep_injected=not run.is_published))
-    page["metadata"][stamp.KEY] = {**inputs, **_results(chapter, page, artefacts, round(seconds, 1))}
-    _fill_in(page)
-    made_page = scratch / "page.ipynb"
-    made_page.write_text(as_text(page), encoding="utf-8")
-
-    if run.is_published and chapter.path.read_bytes() != original:
-        raise _failed(chapter, made_page, "after its last cell: it was edited while it ran")
+    artefacts, made_page = scratch / "artefacts", scratch / "page.ipynb"
+    with _after_the_last_cell(chapter, scratch / "executed.ipynb"):
+        if unwritten := [name for name in chapter.writes if not (artefacts / name).is_file()]:
+            raise BadRequest(f"{unwritten[0]} was not written")
+        for path in artefacts.rglob("*.keras"):
+            publish.make_reproducible(path)
+        finished = publish.finished_trainings(run.project, scratch / "finished")
+        seconds += sum(finished.values())  # what a resumed run did not have to spend again, but the page cost
+        page = prose.fill(_normalised(executed, keep_injected=not run.is_published))
+        page["metadata"] |= {stamp.KEY: {**inputs, **_results(chapter, page, artefacts, round(seconds, 1))}}
+        _fill_in(page)
+        made_page.write_text(as_text(page), encoding="utf-8")
+        if run.is_published and (not chapter.path.is_file() or chapter.path.read_bytes() != original):
+            raise BadRequest("it was edited or moved while it ran")
 
     result = run.page(chapter)
     made = {result.path: made_page, **{run.root / name: artefacts / name for name in chapter.writes}}
     publish.together(run.project, made)
     shutil.rmtree(scratch, ignore_errors=True)
     return result, finished
+
+
+def _prepared(chapter):
+    """The text of a chapter's notebook as it is executed: what any kernel, editor or earlier run left in it is gone.
+
+    Raises BadRequest for what nbformat, and so papermill in the end, would not take.
+    """
+    import nbformat  # only now: it takes a second
+
+    cells, names = [], [None]
+    for number, cell in enumerate(cell for cell in chapter.notebook["cells"] if INJECTED not in tags(cell)):
+        names.append(cell.get("id") if cell.get("id") not in names else f"unnamed-{number}")
+        ran = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
+        cells.append({**cell, "id": names[-1], **ran})
+    notebook = {"nbformat": 4, "nbformat_minor": 5, "cells": cells, "metadata": METADATA}
+    try:
+        nbformat.validate(notebook)
+        text = as_text(notebook)
+        text.encode()
+    except (nbformat.ValidationError, TypeError, UnicodeEncodeError) as error:
+        raise damaged(chapter.path, f"a notebook ({str(error).splitlines()[0]:.200})") from None
+    return text
 
 
 class ChapterFailed(Exception):
@@ -163,49 +205,59 @@ def _papermill(chapter, scratch, run):
     from jupyter_client.kernelspec import KernelSpecManager
 
     class Kernel(AsyncKernelManager):
-        """A kernel of this Python that ends with this process, and at once when that is interrupted."""
+        """A kernel of this Python that ends with this process."""
 
         def __init__(self, **options):
             own = KernelSpecManager(kernel_dirs=[])  # whatever kernels the person has installed
-            super().__init__(**options, kernel_spec_manager=own, connection_file=str(scratch / "kernel.json"))
+            super().__init__(**options, kernel_spec_manager=own, connection_file=str(Path(private, "kernel.json")))
 
         async def start_kernel(self, **options):
             variables = {"env": _environment(chapter, scratch, run)}
             return await super().start_kernel(**options, **variables, **run.project.for_workers())
 
-        async def shutdown_kernel(self, now=False, restart=False):
-            return await super().shutdown_kernel(now or bool(ending.received), restart)
-
     parameters, output = run.parameters(chapter), scratch / "executed.ipynb"
+    # In paths, papermill fills in what stands in braces.
+    paths = [str(path).replace("{", "{{").replace("}", "}}") for path in (scratch / "chapter.ipynb", output)]
     narrator = _Narrator(chapter, injected=bool(parameters))
     try:
-        papermill.execute_notebook(
-            chapter.path, output, parameters, kernel_name="python3", cwd=scratch, progress_bar=False,
-            stdout_file=sys.stdout, on_cell_start=narrator, coalesce_streams=True, record_timing=False,
-            extra_arguments=["--log-level=50"],  # an interrupted kernel has nothing to add
-            kernel_manager_class=Kernel,
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory(dir=_private_place()) as private:
+            papermill.execute_notebook(
+                *paths, parameters, kernel_name="python3", cwd=scratch, progress_bar=False,
+                stdout_file=sys.stdout, on_cell_start=narrator.begin, on_cell_executed=narrator.end,
+                coalesce_streams=True, record_timing=False, kernel_manager_class=Kernel, shutdown_kernel="immediate",
+                extra_arguments=["--log-level=50"],  # an interrupted kernel has nothing to add
+            )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}"
-    except RuntimeError as error:  # the kernel died
+    except RuntimeError as error:  # the kernel died, or a figure is missing
         reason = str(error)
     else:
         return json.loads(output.read_text(encoding="utf-8"))
     raise _failed(chapter, output, f"in {narrator.place}: {reason}")
 
 
+def _private_place():
+    """A folder for temporary files that keeps others out, as Jupyter wants it: not every disk knows whose files are."""
+    from jupyter_core.paths import secure_write
+
+    for place in (tempfile.gettempdir(), "/dev/shm", "/tmp"):
+        with (
+            contextlib.suppress(OSError, RuntimeError),
+            tempfile.TemporaryDirectory(dir=place) as folder, secure_write(str(Path(folder, "try"))),
+        ):  # fmt: skip
+            return place
+    raise BadRequest("No folder for temporary files keeps others out: name one that does with the variable TMPDIR.")
+
+
 def _environment(chapter, scratch, run):
-    """The variables of a chapter's kernel: where its files are, and none of the person's own files of settings."""
-    home = run.project.build / "home"
-    home.mkdir(exist_ok=True)  # IPython warns where it would have to make it
+    """The variables of a chapter's kernel: what may pass, and where its files are."""
     return run.project.environment(
         TUTORIAL_ARTEFACTS=run.root,
         TUTORIAL_NEW_ARTEFACTS=scratch / "artefacts",
         TUTORIAL_CHECKPOINTS=run.project.checkpoints,
         TUTORIAL_FINISHED=scratch / "finished",
-        TUTORIAL_CODE=digest(stamp.page_code(chapter)),
+        TUTORIAL_CODE=digest([stamp.page_code(chapter), recorded()]),  # what changes bits starts a training anew
         TMPDIR=scratch / "tmp",  # a killed kernel leaves its temporary files
-        **dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"), home),
     )
 
 
@@ -219,14 +271,27 @@ def _failed(chapter, copy, where):
     return ChapterFailed(message)
 
 
+@contextlib.contextmanager
+def _after_the_last_cell(chapter, copy):
+    """Keep the copy of a page that was executed and cannot be published, and say why; a full disk says so itself."""
+    try:
+        yield
+    except Exception as error:
+        if in_words(error):
+            raise
+        reason = str(error) if isinstance(error, BadRequest) else f"{type(error).__name__}: {error}"
+        raise _failed(chapter, copy, f"after its last cell: {reason}") from None
+
+
 class _Narrator:
-    """Says on the terminal which cell is running."""
+    """Says on the terminal which cell is running, and stops where one does not show the figure that it promises."""
 
     def __init__(self, chapter, injected):
         self.name, self.count = chapter.name, len(chapter.code_cells) + injected
         self.number, self.heading, self.place = 0, "", "its start"
 
-    def __call__(self, cell, cell_index):
+    def begin(self, cell, cell_index):
+        """Called by nbclient before a cell."""
         if cell["cell_type"] == "code":
             self.number += 1
             self.place = f"code cell {self.number} of {self.count} ({self.heading})"
@@ -234,8 +299,14 @@ class _Narrator:
         else:
             self.heading = [self.heading, *re.findall(r"^#+ +(.*)", source(cell), flags=re.MULTILINE)][-1]
 
+    def end(self, cell, cell_index, execute_reply):
+        """Called by nbclient after a code cell: words for a figure promise one, whatever kept Matplotlib from it."""
+        shown = [kind for output in cell["outputs"] for kind in output.get("data", {}) if kind.startswith("image/")]
+        if alt(cell) and not shown and execute_reply["content"]["status"] == "ok":
+            raise RuntimeError("it shows no figure, though its alt text describes one")
 
-def _normalised(executed, chapter, keep_injected):
+
+def _normalised(executed, keep_injected):
     """The executed notebook without anything that differs from run to run, or machine to machine."""
     cells = [cell for cell in executed["cells"] if keep_injected or INJECTED not in tags(cell)]
     numbers = itertools.count(1)
@@ -248,8 +319,7 @@ def _normalised(executed, chapter, keep_injected):
             for output in cell["outputs"]:
                 output.get("metadata", {}).pop("papermill", None)
                 output |= {"execution_count": number} if "execution_count" in output else {}
-    metadata = {key: chapter.notebook["metadata"][key] for key in ("kernelspec", "language_info")}
-    return {**executed, "cells": cells, "metadata": metadata}
+    return {**executed, "cells": cells, "metadata": dict(METADATA)}
 
 
 def _inputs(chapter, run):
@@ -262,6 +332,7 @@ def _inputs(chapter, run):
         "parameters": chapter.settings(run.profile, run.data, **run.changes),
         "code": stamp.page_code(chapter),
         "versions": {name: importlib.metadata.version(name) for name in stamp.PACKAGES},
+        "surroundings": recorded(),
         "reads": {name: file_digest(path) for name, path in sorted(locations.items())},
     }
 
@@ -281,8 +352,9 @@ def _results(chapter, page, artefacts, seconds):
 
 def headline(page):
     """A page's result as a sentence: what the cell tagged "headline" displayed, or the text of the "result" cell."""
-    outputs = [output for cell in page.cells_tagged("headline") for output in cell["outputs"]]
-    return "".join(outputs[0]["data"]["text/markdown"]).strip() if outputs else prose.result(page.notebook)
+    shown = [output.get("data", {}) for cell in page.cells_tagged("headline") for output in cell["outputs"]]
+    said = ["".join(data["text/markdown"]).strip() for data in shown if "text/markdown" in data]
+    return said[0] if said else prose.result(page.notebook)
 
 
 def _fill_in(page):

@@ -15,9 +15,10 @@ def require_as_made(project, name, root=None):
     path = root / name
     if not path.exists():
         raise BadRequest(f"{name} is missing: it comes with the project; restore it from git.")
-    pages = all_chapters(project) if root == project.root else map(Chapter, root.glob("*.ipynb"))
+    folder = project.notebooks if root == project.root else root
+    pages = [Chapter(folder / f"{chapter.name}.ipynb", project) for chapter in all_chapters(project)]
     with reading("A page or a record"):
-        notes = [page.notebook["metadata"].get(KEY, {}) for page in pages]
+        notes = [page.notebook["metadata"].get(KEY, {}) for page in pages if page.path.exists()]
         notes += [read_whole(record) for record in project.runs.glob("*.json")]
         known = [note["writes"][name] for note in notes if name in note.get("writes", {})]
     if known and file_digest(path) not in known:

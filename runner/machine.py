@@ -29,5 +29,9 @@ def peak_memory():
 @functools.cache
 def environment_size():
     """What the environment takes on the disk, in GB."""
-    files = (Path(folder, name) for folder, _, names in os.walk(sys.prefix) for name in names)
-    return round(sum(path.lstat().st_size for path in files) / 1e9, 1)
+    size = 0
+    for folder, _, names in os.walk(sys.prefix):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # another program's, gone again
+                size += Path(folder, name).lstat().st_size
+    return round(size / 1e9, 1)

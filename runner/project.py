@@ -6,11 +6,14 @@ which runs before anything is installed, and the helpers, which chapters import,
 
 import contextlib
 import fcntl
-import os
+import functools
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 from runner.ending import BadRequest, for_children
+from runner.surroundings import surroundings
 
 PATIENCE = 3  # seconds: a killed run's kernel may be there a moment longer
 
@@ -29,12 +32,21 @@ class Project:
         self._held = []  # the descriptor of the lock
 
     def environment(self, **own):
-        """The variables of a process that computes for this project: those of the person, but no settings; and ``own``.
+        """The variables of a process that computes for this project: those that may pass, and ``own``."""
+        return {**surroundings(self.root), **{name: str(value) for name, value in own.items()}}
 
-        Settings come from the command line alone: see ``runner/commands.py``.
+    def prepare_home(self):
+        """Make the folder that stands for the person's home where programs look for settings, and the list of fonts.
+
+        Matplotlib would make that list while a chapter runs, and say so on its page.
         """
-        persons = {name: value for name, value in os.environ.items() if not name.startswith("TUTORIAL_")}
-        return {**persons, "PYTHONPATH": str(self.root), "PYTHONHASHSEED": "0", **{k: str(v) for k, v in own.items()}}
+        home = self.build / "home"
+        home.mkdir(parents=True, exist_ok=True)  # IPython warns where it would have to make it
+        if not list(home.glob("fontlist-*.json")):
+            subprocess.run(
+                [sys.executable, "-c", "import matplotlib.font_manager"], env=self.environment(), check=False,
+                stderr=subprocess.DEVNULL, **self.for_workers(),
+            )  # fmt: skip
 
     def for_workers(self):
         """Options of ``subprocess``: a process that computes for this one ends with it and holds the lock till then."""
@@ -64,12 +76,22 @@ class Project:
 
 
 def takes(lock):
-    """Take the lock of an open file, until that is closed, and return whether it could be had."""
+    """Take the lock of an open file, until that is closed, and return whether it could be had.
+
+    Where the file system has no locks, as some of NFS and Lustre, one sentence says so, and all can be had.
+    """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):  # the second on CIFS
         return False
+    except OSError as error:
+        _without_locks(error.strerror)
     return True
+
+
+@functools.cache  # said once
+def _without_locks(why):
+    print(f"This disk has no locks ({why}): run one command at a time in this folder.", file=sys.stderr, flush=True)
 
 
 HERE = Project(Path(__file__).resolve().parents[1])

@@ -8,7 +8,7 @@ import functools
 import re
 
 from cifar_helpers.page import SPAN, STATED, spans
-from runner.chapters import BadRequest, source, tags
+from runner.chapters import BadRequest, alt, source, tags
 
 # Where a marker would show, or break what it stands in.
 FORBIDDEN = {
@@ -35,7 +35,7 @@ def require(chapter):
                         f"{place}: {name} is stated twice, first in {stated[name]}: give one another name."
                     )
                 stated[name] = f"cell {number}"
-        if "<!--" in cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", ""):
+        if "<!--" in alt(cell):
             raise BadRequest(f"{place}: an alt text cannot hold a marker: say the result in words.")
     for number, cell in _markdown(chapter.notebook):
         _require_places(source(cell), stated, f"{chapter.name}, cell {number}")
@@ -205,7 +205,7 @@ def unsourced_on(page, code=""):
             is_filled = "cost" in tags(cell) or "result" in tags(cell) and page.cells_tagged("headline")
             texts = [] if is_filled else [source(cell)]
         else:
-            texts = [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", ""), *_said(source(cell))]
+            texts = [alt(cell), *_said(source(cell))]
         found += [f"cell {number}: {problem}" for text in texts for problem in unsourced(text, code)]
     return found
 

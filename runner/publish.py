@@ -39,9 +39,14 @@ def require_places(project, targets):
     build = project.build
     build.mkdir(exist_ok=True)
     for target in targets:
-        folder = next(parent for parent in target.parents if parent.exists())
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        folder = next(parent for parent in target.parents if os.path.lexists(parent))
+        if target.is_dir() or not folder.is_dir():
+            raise BadRequest(
+                f"{target if target.is_dir() else folder} is in the way of what is to be written: move it."
+            )
+        for path, access in [(folder, os.W_OK | os.X_OK), (target, os.R_OK)]:
+            if path.exists() and not os.access(path, access):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         if folder.stat().st_dev != build.stat().st_dev:
             raise BadRequest(
                 f"{folder} and {build} are on different disks, so that nothing can be moved in one step: "

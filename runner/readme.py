@@ -32,8 +32,15 @@ def readme_table(chapters):
 
 
 def published(chapters):
-    """The chapters, without solutions, that have been run."""
-    return [page for page in chapters if not page.is_solution and KEY in page.notebook["metadata"]]
+    """The chapters, without solutions, that have been run, and whose stamps say what is shown of them."""
+    return [page for page in chapters if not page.is_solution and _is_stamped(page)]
+
+
+def _is_stamped(page):
+    try:
+        return bool(terminal_table([page]) and measured([page]))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def title(page):

@@ -14,7 +14,8 @@ from cifar_helpers.baseline.recipe import Recipe
 from cifar_helpers.baseline.training import EpochByEpoch, described, train
 from cifar_helpers.checkpoint import Checkpoint
 from cifar_helpers.progress import Steps, show_epoch
-from runner.chapters import PROJECT, Chapter, source
+from runner.chapters import Chapter, source
+from runner.project import HERE
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (48, 32, 32, 3), dtype=np.uint8)
@@ -129,7 +130,7 @@ OTHER = Recipe(2, 5, learning_rate=2e-3, schedule="linear-to-zero", shifts="whol
 
 def of_chapter_3(recipe, **side):
     """Train by the cells of chapter 3, on our images, with the settings of ``recipe``."""
-    chapter = Chapter(PROJECT / "notebooks" / "03_train_model.ipynb")
+    chapter = Chapter(HERE.notebooks / "03_train_model.ipynb")
     settings = {name.upper(): value for name, value in dataclasses.asdict(recipe).items()}
     names = {name: parameter.default for name, parameter in chapter.parameters.items()} | settings
     imports = [node for node in chapter.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -154,7 +155,7 @@ def test_chapter_3_and_the_studies_train_alike(recipe, side):
 
 
 def test_the_recipe_is_that_of_the_chapters_parameters():
-    parameters = Chapter(PROJECT / "notebooks" / "03_train_model.ipynb").parameters
+    parameters = Chapter(HERE.notebooks / "03_train_model.ipynb").parameters
     ours = dataclasses.asdict(Recipe())
     del ours["type"]  # measured
     assert ours == {name: parameters[name.upper()].default for name in ours}

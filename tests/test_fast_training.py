@@ -15,7 +15,7 @@ from cifar_helpers.fast.network import six_views
 from cifar_helpers.fast.recipe import ABLATION, FAST84, FAST94, Recipe
 from cifar_helpers.fast.training import FastTraining, epoch_images, fast_logits, forward, orthogonalise, train
 from cifar_helpers.stand_in import load_stand_in
-from runner.chapters import PROJECT
+from runner.project import HERE
 
 TINY = Recipe(widths=(4, 8, 8), epochs=2, batch_size=64, whiten_bias_epochs=1)
 
@@ -203,6 +203,6 @@ for one, two in zip(*found):
 print(len(found[0]), "gradients agree")
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], cwd=HERE.root, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout.strip() == "14 gradients agree", done.stderr

@@ -8,10 +8,11 @@ import struct
 import pytest
 
 from runner import commands
-from runner.chapters import NOTEBOOKS, PROJECT, all_chapters, source, tags
+from runner.chapters import all_chapters, alt, source, tags
+from runner.project import HERE
 
 CHAPTERS = all_chapters()
-MAIN = [chapter for chapter in CHAPTERS if chapter.path.parent == NOTEBOOKS]
+MAIN = [chapter for chapter in CHAPTERS if not chapter.is_solution]
 by_name = {"argvalues": CHAPTERS, "ids": lambda chapter: chapter.name}
 
 
@@ -41,9 +42,11 @@ def test_no_path_of_a_machine_is_on_the_page(chapter):
 
 @pytest.mark.parametrize("chapter", **by_name)
 def test_every_figure_is_said_in_words_and_sharp_on_a_screen_of_twice_the_density(chapter):
-    drawn = [cell for cell in chapter.code_cells if any("image/png" in out.get("data", {}) for out in cell["outputs"])]
-    words = [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "") for cell in drawn]
-    assert all(len(alt) > 20 for alt in words) and len(set(words)) == len(words)
+    words = [alt(cell) for cell in chapter.code_cells if alt(cell)]
+    assert all(len(said) > 20 for said in words) and len(set(words)) == len(words)
+    for cell in chapter.code_cells:
+        drawn = [output for output in cell["outputs"] if "image/png" in output.get("data", {})]
+        assert len(drawn) == bool(alt(cell)), source(cell)  # so that a figure that is missing is noticed in each run
     for output in (output for output in outputs(chapter) if "image/png" in output.get("data", {})):
         pixels = struct.unpack(">II", base64.b64decode(output["data"]["image/png"])[16:24])
         shown = output["metadata"]["image/png"]
@@ -56,7 +59,8 @@ def test_chapter_has_its_fixed_parts(chapter):
     prose = "\n".join(source(cell) for cell in chapter.notebook["cells"] if cell["cell_type"] == "markdown")
     parts = "**What you'll do**", "**What you'll learn**", "**What you need**", "## Recap", "## Exercises"
     assert [part for part in parts if part not in prose] == []
-    assert (NOTEBOOKS / "solutions" / chapter.path.name).exists()
+    assert CHAPTERS[CHAPTERS.index(chapter) + 1].name == f"solutions/{chapter.name}"
+    assert chapter.path == HERE.notebooks / f"{chapter.name}.ipynb" and re.fullmatch(r"\d\d_\w+", chapter.name)
 
 
 @pytest.mark.parametrize("chapter", **by_name)
@@ -88,8 +92,8 @@ def test_the_seeds_of_published_pages_are_their_defaults():
         assert changed <= {"TRAIN"}, chapter.name
 
 
-@pytest.mark.parametrize("text", [PROJECT / "README.md", *(c.path for c in CHAPTERS)], ids=lambda p: p.name)
+@pytest.mark.parametrize("text", [HERE.root / "README.md", *(c.path for c in CHAPTERS)], ids=lambda p: p.name)
 def test_every_command_that_is_named_exists(text):
-    targets = re.findall(r"^([a-z-]+):.*## ", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.M)
+    targets = re.findall(r"^([a-z-]+):.*## ", (HERE.root / "Makefile").read_text(encoding="utf-8"), re.M)
     named = re.findall(r"`make ([a-z-]+)|^make ([a-z-]+)", text.read_text(encoding="utf-8"), re.M)
     assert {first or second for first, second in named} <= set(targets)

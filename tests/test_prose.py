@@ -8,11 +8,12 @@ import pytest
 
 from cifar_helpers.page import STATED
 from runner import prose, readme
-from runner.chapters import PROJECT, BadRequest, Chapter, all_chapters, source
+from runner.chapters import BadRequest, Chapter, all_chapters, source
+from runner.project import HERE
 
 PAGES = all_chapters()
 CONVERTED = [page for page in PAGES if any(prose.spans(source(cell)) for cell in page.notebook["cells"])]
-WRITTEN = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+WRITTEN = [HERE.readme, HERE.root / "CONTRIBUTING.md", *sorted((HERE.root / "docs").glob("*.md"))]
 # What the code of chapters that are not converted yet still says in words; a line goes when its page is converted.
 SAID = {
     "02_build_model": ["1 %"], "solutions/04_visualize_results": ["10%", "20%", "30%"],

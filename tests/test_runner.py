@@ -1,17 +1,21 @@
 """What runs the chapters: a page is published whole or not at all, and proves that it is fresh."""
 
+import copy
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
 
 import pytest
+from jupyter_core import paths
 
 from cifar_helpers import data
 from runner import execute, project
-from runner.chapters import Parameter, all_chapters
+from runner.chapters import BadRequest, Parameter, all_chapters, as_text
 from runner.execute import Run
 from runner.integrity import require_as_made
 from runner.publish import make_reproducible
@@ -22,10 +26,11 @@ from toy import PROJECT, Toy
 
 @pytest.fixture(scope="module", autouse=True)
 def without_long_things():
-    """The toy has no long trainings, and the images are there without a look at them."""
+    """The toy has no long trainings, the images are there without a look at them, and nobody counts the packages."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue, "outdated", lambda *_: {})
         patch.setattr(data, "load_cifar10", lambda: None)
+        patch.setattr(execute, "environment_size", lambda: 3.0)
         yield
 
 
@@ -43,14 +48,33 @@ def toy(executed, tmp_path):
     return executed.copy(tmp_path / "project")
 
 
+@pytest.fixture
+def replayed(monkeypatch):
+    """No kernel is started: a run shows what the page showed before, and writes the artefact it wrote.
+
+    Returns a list of functions, called with a chapter and the folder for scratch while the chapter "runs".
+    """
+    events = []
+
+    def papermill(chapter, scratch, run):
+        print(f"{chapter.name}  code cell")
+        for name in chapter.writes:
+            (scratch / "artefacts" / name).parent.mkdir(parents=True, exist_ok=True)
+            (scratch / "artefacts" / name).write_text("2\n")
+        (scratch / "executed.ipynb").write_text(as_text(chapter.notebook))
+        for event in events:
+            event(chapter, scratch)
+        return copy.deepcopy(chapter.notebook)
+
+    monkeypatch.setattr(execute, "_papermill", papermill)
+    return events
+
+
 def without_timing(toy):
-    pages = {}
-    for name in ("01_first", "02_second"):
-        page = toy.page(name)
-        page["metadata"]["tutorial"].pop("timing")
-        page["cells"] = [cell for cell in page["cells"] if "timing" not in cell["metadata"].get("tags", [])]
-        pages[name] = page
-    return pages
+    page = toy.page("01_first")
+    page["metadata"]["tutorial"].pop("timing")
+    page["cells"] = [cell for cell in page["cells"] if "timing" not in cell["metadata"].get("tags", [])]
+    return page
 
 
 # --- publishing ---
@@ -76,34 +100,44 @@ def test_two_runs_differ_in_seconds_only_whatever_is_exported_and_leave_no_varia
     for name in ("START", "DATA", "PROFILE", "CHAPTERS", "TUTORIAL_ARTEFACTS"):
         monkeypatch.setenv(name, "5")
     before, variables = without_timing(toy), dict(os.environ)
-    assert toy.call("execute", "START=").returncode == 0
+    assert toy.call("execute", "START=", "CHAPTERS=01").returncode == 0
     assert without_timing(toy) == before
     assert dict(os.environ) == variables
 
 
-def test_a_failing_chapter_changes_nothing_and_is_kept(toy):
-    toy.edit_cell("01_first", "print('value', value)", "print('value', value / 0)")
+FIGURE = {"mystnb": {"image": {"alt": "A line that rises."}}}
+
+
+@pytest.mark.parametrize(
+    "reason, change",
+    [
+        ("ZeroDivisionError: division by zero", {"source": "1 / 0", "metadata": FIGURE}),
+        ("it shows no figure, though its alt text", {"source": "value = 2", "metadata": FIGURE}),
+    ],
+)
+def test_a_failing_chapter_changes_nothing_and_is_kept(toy, reason, change):
+    toy.edit_page("01_first", lambda page: page["cells"][7].update(change))
     before = toy.published()
     done = toy.call("execute")
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "01_first stopped in code cell 3 of 6 (Doubling): ZeroDivisionError" in done.stderr
+    assert f"01_first stopped in code cell 3 of 6 (Doubling): {reason}" in done.stderr
     assert toy.published() == before
-    assert "ZeroDivisionError" in toy.path("build/failed/01_first.ipynb").read_text()
+    assert change["source"] in toy.path("build/failed/01_first.ipynb").read_text()
 
 
-def test_a_finished_trainings_checkpoint_goes_when_the_whole_run_has_ended_and_its_time_counts(toy):
-    training = (
-        "\nimport os, pathlib\nchain = pathlib.Path(os.environ['TUTORIAL_CHECKPOINTS'], 'chain')"
-        "\nchain.mkdir(parents=True, exist_ok=True)"
-        "\npathlib.Path(os.environ['TUTORIAL_FINISHED'], chain.name).write_text('1000')"
-    )
-    toy.edit_cell("01_first", "print('value', value)", f"print('value', value){training}")
-    toy.edit_cell("02_second", 'say(f"It', '1 / 0; say(f"It')
+def test_a_finished_trainings_checkpoint_goes_when_the_whole_run_has_ended_and_its_time_counts(toy, replayed):
+    def train(chapter, scratch):
+        if chapter.number == "02":
+            raise execute.ChapterFailed("02_second stopped.")
+        (scratch / "finished" / "chain").write_text("1000")
+
     chain = toy.path("build/checkpoints/chain")
+    chain.mkdir(parents=True)
+    replayed.append(train)
     # Chapter 1 is published, but the run has to be repeated.
     assert toy.call("execute").returncode == 1 and chain.exists()
     assert toy.call("execute", "CHAPTERS=01").returncode == 0 and not chain.exists()
-    assert 1000 < toy.page("01_first")["metadata"]["tutorial"]["timing"]["seconds"] < 1120
+    assert toy.page("01_first")["metadata"]["tutorial"]["timing"]["seconds"] >= 1000
 
 
 def test_a_second_run_in_the_same_folder_is_refused(toy, monkeypatch):
@@ -126,7 +160,7 @@ def test_a_second_run_in_the_same_folder_is_refused(toy, monkeypatch):
         ("execute START=many", "START=many: expected a whole number from 1 to 100."),
         ("execute PROFILE=fast", "PROFILE=fast: expected one of full, quick."),
         ("execute DATA=cifar100", "DATA=cifar100: expected one of cifar10, stand-in."),
-        ("execute CHAPTERS=07", "CHAPTERS=07: there is no chapter 07, only 01, 02."),
+        ("execute CHAPTERS=07", "CHAPTERS=07: there is no chapter 07 in notebooks/chapters.txt, only 01, 02."),
         ("refresh START=5", "START is not a setting of make refresh; there are CHAPTERS."),
         ("study START=5", "START is not a setting of make study; there are RUNS."),
         ("check START=5", "START is not a setting of make check; it takes none."),
@@ -145,13 +179,23 @@ def test_help_lists_commands_and_what_they_take(toy, capsys):
     assert "  START         where to begin [1..100]\n" in capsys.readouterr().out
 
 
-def test_other_settings_publish_nothing_and_reach_the_chapter(toy):
+def test_other_settings_publish_nothing_and_reach_the_chapter(toy, monkeypatch):
+    """From a page of whatever kernel, and on a disk where all files are everybody's, as those of Windows are."""
+    note = "import os, pathlib; pathlib.Path(os.environ['TUTORIAL_FINISHED'], 'chain').write_text('1000')"
+    toy.edit_cell("01_first", "print('value', value)", f"print('value', value)\n{note}")
+    toy.edit_page("01_first", lambda page: page["metadata"].update(kernelspec={"name": "ir", "display_name": "R"}))
+    modes, insecure = paths.get_file_mode, str(toy.folder)
+    monkeypatch.setattr(paths, "get_file_mode", lambda name: 0o777 if name.startswith(insecure) else modes(name))
+    monkeypatch.setattr(tempfile, "tempdir", insecure)
     before = toy.published()
     done = toy.call("execute", "START=5", "PROFILE=quick", "CHAPTERS=1")
     assert done.returncode == 0, done.stderr
     assert "01_first  code cell" in done.stdout and "02_second" not in done.stdout
     assert toy.published() == before
-    assert "The value is 10." in toy.path("build/quick+START=5/01_first.ipynb").read_text()
+    page = json.loads(toy.path("build/quick+START=5/01_first.ipynb").read_text())
+    assert page["cells"][1]["source"] == "**Result.** The value is 10."
+    assert page["metadata"]["kernelspec"]["name"] == "python3"
+    assert page["metadata"]["tutorial"]["timing"]["seconds"] > 1000
     assert toy.path("build/quick+START=5/results/value.json").read_text() == "10\n"
 
 
@@ -177,14 +221,22 @@ def test_what_is_asked_for_comes_before_the_profile(toy, monkeypatch, given, fol
     assert run.parameters(chapter) == injected
 
 
-def test_a_missing_artefact_runs_its_chapter_first(toy):
+def test_where_no_folder_keeps_others_out_no_kernel_is_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "get_file_mode", lambda _: 0o777)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(BadRequest, match="name one that does with the variable TMPDIR.$"):
+        execute._private_place()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_artefact_runs_its_chapter_first(toy, replayed):
     toy.path("results/value.json").unlink()
     done = toy.call("execute", "CHAPTERS=02")
     assert done.returncode == 0, done.stderr
     assert done.stdout.index("01_first  code cell") < done.stdout.index("02_second  code cell")
 
 
-def test_without_data_the_stand_in_is_used_and_said_unless_they_were_asked_for(toy, monkeypatch):
+def test_without_data_the_stand_in_is_used_and_said_unless_they_were_asked_for(toy, replayed, monkeypatch):
     def missing():
         raise data.DataUnavailable("There is no CIFAR-10 here.")
 
@@ -306,7 +358,7 @@ def test_refresh_runs_the_stale_page_and_what_depends_on_it(toy):
     assert toy.call("check").returncode == 0
 
 
-def test_refresh_makes_a_damaged_artefact_anew_and_stops_where_nothing_changes(toy):
+def test_refresh_makes_a_damaged_artefact_anew_and_stops_where_nothing_changes(toy, replayed):
     before = toy.published()
     toy.path("results/value.json").write_text("{")
     done = toy.call("refresh", "CHAPTERS=01")
@@ -315,17 +367,38 @@ def test_refresh_makes_a_damaged_artefact_anew_and_stops_where_nothing_changes(t
     assert toy.call("refresh").stdout == "All 2 pages are fresh.\n"
 
 
-def test_what_is_edited_while_it_runs_makes_the_page_stale_and_is_not_overwritten(toy):
-    edit = "\nfrom pathlib import Path\npath = Path({!r})\npath.write_text(path.read_text().replace({!r}, {!r}))"
-    helper = edit.format(str(toy.path("cifar_helpers/inner.py")), "NOTHING = 0", "NOTHING = 5")
-    toy.edit_cell("01_first", "print('value', value)", f"print('value', value){helper}")
+def test_what_a_page_uses_and_is_edited_while_it_runs_makes_it_stale(toy, replayed):
+    replayed.append(lambda *_: toy.edit_file("cifar_helpers/inner.py", "NOTHING = 0", "NOTHING = 5"))
     assert toy.call("execute", "CHAPTERS=01").returncode == 0
     assert "inner.NOTHING was edited" in toy.call("check").stdout
-    page = edit.format(str(toy.path("notebooks/01_first.ipynb")), "## Doubling", "## Edited")
-    toy.edit_cell("01_first", helper, page)
+
+
+def test_a_page_that_is_edited_while_another_runs_is_executed_as_it_is_then(toy, replayed):
+    def edit(chapter, scratch):
+        if chapter.number == "01":
+            toy.edit_cell("02_second", "This chapter reads.", "This chapter reads on.")
+
+    replayed.append(edit)
+    assert toy.call("execute").returncode == 0
+    assert "This chapter reads on." in toy.path("notebooks/02_second.ipynb").read_text()
+
+
+LATE = {
+    "it was edited or moved while it ran": lambda toy, scratch: toy.edit_cell("01_first", "## Doubling", "## Edited"),
+    "it was edited or moved": lambda toy, scratch: toy.path("notebooks/01_first.ipynb").unlink(),
+    "results/value.json was not written": lambda toy, scratch: (scratch / "artefacts/results/value.json").unlink(),
+    "BadZipFile: File is not a zip file": lambda toy, scratch: (scratch / "artefacts/a.keras").write_text("half"),
+}
+
+
+@pytest.mark.parametrize("reason", LATE)
+def test_what_shows_only_after_the_last_cell_loses_no_page(toy, replayed, reason):
+    replayed.append(lambda _, scratch: LATE[reason](toy, scratch))
+    before = toy.published()
     done = toy.call("execute", "CHAPTERS=01")
-    assert done.returncode == 1 and "it was edited while it ran" in done.stderr
-    assert "## Edited" in toy.path("notebooks/01_first.ipynb").read_text()
+    assert done.returncode == 1 and f"01_first stopped after its last cell: {reason}" in done.stderr
+    assert "value 2" in toy.path("build/failed/01_first.ipynb").read_text()
+    assert toy.published()["results/value.json"] == before["results/value.json"]
 
 
 def test_a_saved_model_is_the_same_file_wherever_its_objects_were_in_memory(tmp_path):
@@ -404,6 +477,11 @@ def test_a_reader_who_has_seen_enough_ends_it_quietly():
     assert process.wait() == 128 + signal.SIGPIPE
 
 
+def code(number, **change):
+    """Change a cell of the last chapter."""
+    return lambda toy: toy.edit_page("02_second", lambda page: page["cells"][number].update(change))
+
+
 PAGE = "notebooks/01_first.ipynb"
 DAMAGE = {
     "half a page": (
@@ -421,6 +499,31 @@ DAMAGE = {
         lambda toy: toy.edit_page("01_first", lambda page: page["cells"][7]["metadata"].update(tags=None)),
         "01_first.ipynb is not a notebook: restore it",
     ),
+    "an alt text that is none": (code(4, metadata={"mystnb": None}), "02_second.ipynb is not a notebook: restore it"),
+    "an id that is no text, in execute": (code(3, id=[]), "02_second.ipynb is not a notebook ("),
+    "an id that is none, in execute": (code(3, id="a b"), "02_second.ipynb is not a notebook ('a b' does not match"),
+    "a text that is none, in execute": (code(2, source="\ud800"), "02_second.ipynb is not a notebook ('utf-8' codec"),
+    "a chapter that somebody renamed": (
+        lambda toy: toy.path(PAGE).rename(toy.path("notebooks/my.ipynb")), f"{PAGE} is missing: restore it from git",
+    ),
+    "no list of chapters": (
+        lambda toy: toy.path("notebooks/chapters.txt").unlink(), "notebooks/chapters.txt is damaged or missing",
+    ),
+    "an empty list of chapters": (
+        lambda toy: toy.path("notebooks/chapters.txt").write_text("# none\n"), "lists no chapter: restore it from git.",
+    ),
+    "a folder in the way, in execute": (
+        lambda toy: (toy.path("results/value.json").unlink(), toy.path("results/value.json").mkdir()),
+        "results/value.json is in the way of what is to be written: move it.",
+    ),
+    "a file in the way, in execute": (
+        lambda toy: (shutil.rmtree(toy.path("results")), toy.path("results").touch()),
+        "results is in the way of what is to be written: move it.",
+    ),
+    "no result to read, in execute": (
+        lambda toy: toy.edit_cell("02_second", "published('results/runs')", "published('results/x.json')"),
+        "results/x.json is damaged or missing",
+    ),
     "a helper that is no Python": (
         lambda toy: toy.edit_file("cifar_helpers/inner.py", "NOTHING = 0", "NOTHING = "),
         "cifar_helpers/inner.py is not Python (invalid syntax, line 1).",
@@ -429,35 +532,71 @@ DAMAGE = {
         lambda toy: toy.edit_cell("01_first", "value = double(START)  # the work", "%time value = 2"),
         "01_first: a code cell is not Python (invalid syntax): %time value = 2",
     ),
-    "no README, in check": (lambda toy: toy.path("README.md").unlink(), "restore it from git"),
+    "no README": (lambda toy: toy.path("README.md").unlink(), "restore it from git"),
     "a lock that is no text, in check": (
         lambda toy: toy.path("requirements.lock").write_bytes(b"\xff"), "restore it from git",
     ),
-    "a folder for a page, in check": (
-        lambda toy: (toy.path(PAGE).unlink(), toy.path(PAGE).mkdir()), "restore it from git",
+    "a folder for a page": (
+        lambda toy: (toy.path(PAGE).unlink(), toy.path(PAGE).mkdir()), f"{PAGE} is missing: restore it from git",
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "kind, command",
-    [(kind, "check") for kind in DAMAGE] + [(kind, "execute") for kind in DAMAGE if "in check" not in kind],
+    [
+        (kind, command)
+        for kind in DAMAGE
+        for command in ("check", "execute")
+        if f"in {command}" in kind or ", in " not in kind
+    ],
 )
 def test_what_is_damaged_is_one_sentence(toy, kind, command):
     damage, sentence = DAMAGE[kind]
     damage(toy)
     done = toy.call(command)
     assert done.returncode == 2 and sentence in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
 
 
-def test_what_else_lies_in_the_folders_is_no_obstacle(toy):
-    """As the folders that JupyterLab makes when a file in them is saved."""
-    for folder in ("results/runs", "notebooks"):
+def test_what_else_lies_in_the_folders_is_left_alone(toy):
+    """As the folders that JupyterLab makes when a file in them is saved, its copies, and what learners try."""
+    before, notebooks = toy.published(), toy.path("notebooks")
+    (notebooks / "solutions").mkdir()
+    for folder in ("results/runs", "notebooks", "notebooks/solutions"):
         toy.path(f"{folder}/.ipynb_checkpoints").mkdir()
-    toy.edit_page("01_first", lambda page: page["cells"][3].update(source=""))
-    done = toy.call("check")
-    assert done.returncode in (0, 1) and done.stderr == ""
+    for name in ("01_first-Copy1.ipynb", "01_first.ipynb~", "solutions/01_first.ipynb", "Untitled.ipynb"):
+        (notebooks / name).write_bytes(before[PAGE])
+    own = {"cells": [{"cell_type": "code", "metadata": {}, "source": "!ls", "outputs": []}], "metadata": {}}
+    (notebooks / "03_mine.ipynb").write_text(json.dumps(own))
+    (notebooks / "04_mine.ipynb").write_text("{")
+    (notebooks / "05_mine.ipynb").mkdir()
+    (notebooks / "06_mine.ipynb").symlink_to("nowhere")
+    (notebooks / "07_mine.ipynb").touch(0)
+    lying = toy.published()
+    assert [toy.call(command).stdout for command in ("check", "refresh")] == ["All 2 pages are fresh.\n"] * 2
+    assert toy.published() == lying and lying.items() >= before.items()
+
+
+def old_and_foreign(page):
+    page.update(nbformat_minor=0, metadata={"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}})
+    for number, cell in enumerate(page["cells"]):
+        cell.pop("execution_count", None)
+        cell.pop("id") if number % 2 else cell.update(id="same")
+    injected = {"cell_type": "code", "metadata": {"tags": [execute.INJECTED]}, "source": "START = 50", "outputs": []}
+    page["cells"].insert(6, injected)
+
+
+def test_what_kernels_editors_and_earlier_runs_left_in_a_page_is_gone_before_its_first_cell(toy):
+    [chapter, _] = all_chapters(toy.project)
+    clean = json.loads(execute._prepared(chapter))
+    toy.edit_page("01_first", old_and_foreign)
+    toy.path(PAGE).write_bytes(b"\xef\xbb\xbf" + toy.path(PAGE).read_bytes().replace(b"\n", b"\r\n"))
+    prepared = json.loads(execute._prepared(all_chapters(toy.project)[0]))
+    ids = [cell.pop("id") for cell in prepared["cells"]]
+    assert len(set(ids)) == len(ids) == len([cell.pop("id") for cell in clean["cells"]])
+    assert prepared == clean
+    assert not any(cell.get("outputs") for cell in clean["cells"])
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"0", b"{"])

@@ -1,5 +1,6 @@
 """What the site's extension makes of cells, stamps, records and docstrings, without Sphinx and without a browser."""
 
+import runpy
 import sys
 
 import nbformat
@@ -7,6 +8,7 @@ import pytest
 
 from cifar_helpers.page import STATED
 from runner import project, site
+from runner.chapters import all_chapters
 from runner.ending import BadRequest
 from runner.project import HERE, Project
 
@@ -84,7 +86,15 @@ def test_reference_is_read_without_importing(tmp_path):
     assert "hidden" not in text and "private" not in text and "---" not in text
 
 
+def test_site_shows_the_pages_of_the_project_whatever_else_lies_beside_them():
+    shown = [name for name in runpy.run_path(site.DOCS / "conf.py")["include_patterns"] if name.endswith(".ipynb")]
+    assert shown == [f"notebooks/{page.name}.ipynb" for page in all_chapters()]
+
+
 def test_site_without_pages_says_what_to_do(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "chapters.txt").write_text("01_first")
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_raw_cell()]), tmp_path / "notebooks/01_first.ipynb")
     with pytest.raises(BadRequest, match="make execute"):
         facts.known(Project(tmp_path))
 

@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -114,20 +113,10 @@ def clean_environment(folder, **variables):
 
 
 def bare_project(folder):
-    """Copy what is needed to build `.venv` to ``folder``; how much room there is does not count there."""
-    for name in (
-        "environment.yml",
-        "requirements.lock",
-        "pyproject.toml",
-        "runner/bootstrap.sh",
-        "runner/environment.py",
-        "runner/ending.py",
-        "runner/project.py",
-    ):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    """Copy what is needed to build `.venv` to ``folder``."""
+    shutil.copytree(PROJECT / "runner", folder / "runner", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("environment.yml", "requirements.lock", "pyproject.toml"):
         shutil.copy(PROJECT / name, folder / name)
-    path = folder / "runner/environment.py"
-    path.write_text(re.sub(r"(?m)^NEEDED = .*", "NEEDED = 0", path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 class Toy:
@@ -162,6 +151,7 @@ class Toy:
                 cell = {"cell_type": kind, "id": f"cell-{number}", "metadata": {"tags": tags}, "source": text}
                 notebook["cells"].append(cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}))
             (folder / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook))
+        (folder / "notebooks" / "chapters.txt").write_text("\n".join(CHAPTERS))
         (folder / "README.md").write_text("# Toy\n<!-- results: written by make execute -->\n<!-- end of results -->\n")
         return cls(folder)
 

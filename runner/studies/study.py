@@ -16,6 +16,7 @@ from runner.chapters import read_whole
 from runner.digests import Code, digest, edited, file_digest
 from runner.ending import BadRequest
 from runner.machine import machine
+from runner.surroundings import recorded
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")  # whose versions a record carries
 
@@ -106,7 +107,7 @@ class Study:
         code = self.reached(Code(project.root))  # now: files may be edited meanwhile
         os.environ |= {
             "TUTORIAL_CHECKPOINTS": str(project.checkpoints), "TUTORIAL_FINISHED": str(finished),
-            "TUTORIAL_CODE": digest(code),
+            "TUTORIAL_CODE": digest([code, recorded()]),
         }  # fmt: skip
         from cifar_helpers import cost
         from cifar_helpers.progress import show_epoch
@@ -117,7 +118,7 @@ class Study:
             self.seed, dtype, partial(self._checkpoint, dtype, kept), show_epoch, **self.settings
         )
         record = found | {
-            **self.fixed(), "code": code, "hardware": machine(),
+            **self.fixed(), "code": code, "hardware": machine(), "surroundings": recorded(),
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         }  # fmt: skip
         made = {self.path(project): project.build / "new.json"}

@@ -3,7 +3,7 @@
 import hashlib
 import importlib.metadata
 import io
-import re
+import os
 import subprocess
 import sys
 import tarfile
@@ -16,31 +16,51 @@ from runner import environment
 from runner.project import Project
 from toy import bare_project
 
+PROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+
+[project]
+name = "tiny-project"
+
+[tool.setuptools]
+"""
+
+
+def wheel(folder, name):
+    """Write a wheel with one empty module to ``folder``; returns its path."""
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    files = {
+        f"{name}.py": "",
+        f"{name}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{name}-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{name}-1.0.dist-info/RECORD": f"{name}.py,,\n",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in files.items():
+            archive.writestr(member, content)
+    return path
+
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
     """A project whose lock has one package, a wheel in a local folder, with the hash in `lock`; no index is asked."""
-    folder, wheels = tmp_path / "clone", tmp_path / "wheels"
+    folder, wheels = tmp_path / "clone [1]", tmp_path / "wheels"
     wheels.mkdir()
     bare_project(folder)
-    path = folder / "runner/environment.py"  # without the project itself, which needs setuptools
-    path.write_text(re.sub(r".*\"-e\", ROOT\)\n", "", path.read_text(encoding="utf-8")), encoding="utf-8")
+    (folder / "pyproject.toml").write_text(PROJECT, encoding="utf-8")  # the real one needs setuptools
+    (folder / "backend.py").write_text(
+        "import pathlib, shutil\n\ndef build_editable(folder, *_):\n"
+        f"    return pathlib.Path(shutil.copy({str(wheel(tmp_path, 'tiny_project'))!r}, folder)).name\n"
+    )
     (folder / "environment.yml").write_text("dependencies:\n  - pip:\n      - tiny_package >=1\n", encoding="utf-8")
-    wheel = wheels / "tiny_package-1.0-py3-none-any.whl"
-    files = {
-        "tiny_package.py": b"",
-        "tiny_package-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny-package\nVersion: 1.0\n",
-        "tiny_package-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "tiny_package-1.0.dist-info/RECORD": b"tiny_package.py,,\n",
-    }
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
+    tiny = wheel(wheels, "tiny_package")
     for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": wheels, "PYTHON": sys._base_executable}.items():
         monkeypatch.setenv(name, str(value))
-    for name in ("CONDA_PREFIX", "PIP_REQUIRE_HASHES", "VIRTUAL_ENV"):
-        monkeypatch.delenv(name, raising=False)
-    return folder, hashlib.sha256(wheel.read_bytes()).hexdigest()
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    return folder, hashlib.sha256(tiny.read_bytes()).hexdigest()
 
 
 def bootstrap(folder, *hashes, package="tiny-package"):
@@ -83,6 +103,27 @@ def test_the_right_hash_is_installed_and_no_later_lock_takes_that_away(clone, fa
         done, is_installed = bootstrap(folder, "ab" * 32)
         assert done.stderr.startswith("Chapters are being executed with the .venv that is to be replaced")
         assert done.returncode != 0 and is_installed
+
+
+@pytest.mark.full
+def test_no_setting_leads_the_installation_elsewhere(clone, fault, tmp_path, monkeypatch):
+    """Where packages come from is the person's to say, in variables and files; where they go is not."""
+    folder, right = clone
+    elsewhere = str(tmp_path / "elsewhere")
+    places = dict.fromkeys(["target", "prefix", "root", "python", "src", "log"], elsewhere)
+    settings = {**places, "user": "1", "dry-run": "1", "require-hashes": "1", "no-binary": ":all:", "quiet": "3"}
+    whence = {"no-index": "1", "find-links": f"\n  {tmp_path / 'wheels'}"}
+    lines = [f"{name} = {value}\n" for name, value in {**settings, **whence}.items()]
+    (tmp_path / "pip.conf").write_text("".join(["[global]\n", *lines]), encoding="utf-8")
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name)
+    for name in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PYTHONPLATLIBDIR"):
+        monkeypatch.setenv(name, elsewhere)
+    for name, value in {**settings, "config-file": str(tmp_path / "pip.conf")}.items():
+        monkeypatch.setenv("PIP_" + name.upper().replace("-", "_"), value)
+    with fault("setting that leads the installation elsewhere"):
+        done, is_installed = bootstrap(folder, right)
+        assert (done.returncode, is_installed, os.path.exists(elsewhere)) == (0, True, False), done.stderr
 
 
 def test_nothing_is_built_from_source(clone, fault, tmp_path):

@@ -15,7 +15,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from runner import stamp
-from runner.chapters import NOTEBOOKS, PROJECT, Chapter
+from runner.chapters import Chapter
 from runner.execute import Run
 from runner.project import HERE
 
@@ -33,12 +33,12 @@ def folder(tmp_path_factory):
     """A folder with chapter 1 in its quick profile, on drawings, without outputs; a published page; a long epoch."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "pages").mkdir()
-    values = Run(HERE, "quick", "stand-in").parameters(Chapter(NOTEBOOKS / f"{NAME}.ipynb"))
-    chapter, _ = ClearOutputPreprocessor().preprocess(load_notebook_node(str(NOTEBOOKS / f"{NAME}.ipynb")), {})
+    values = Run(HERE, "quick", "stand-in").parameters(Chapter(HERE.notebooks / f"{NAME}.ipynb"))
+    chapter, _ = ClearOutputPreprocessor().preprocess(load_notebook_node(str(HERE.notebooks / f"{NAME}.ipynb")), {})
     nbformat.write(parameterize_notebook(chapter, values), folder / "pages" / f"{NAME}.ipynb")
     ticks = nbformat.v4.new_notebook(metadata=chapter.metadata, cells=[nbformat.v4.new_code_cell(TICKS)])
     nbformat.write(ticks, folder / "pages" / "ticks.ipynb")
-    shutil.copy(NOTEBOOKS / f"{PUBLISHED}.ipynb", folder / "pages")
+    shutil.copy(HERE.notebooks / f"{PUBLISHED}.ipynb", folder / "pages")
     return folder
 
 
@@ -48,11 +48,8 @@ def lab(folder, browser):
     names = ("_CONFIG", "_RUNTIME", "LAB_SETTINGS", "LAB_WORKSPACES")
     own = {f"JUPYTER{name}_DIR": str(folder / name) for name in names}
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.port=0"),
-            f"--ServerApp.root_dir={folder / 'pages'}",
-        ],
-        env={**os.environ, **own, "PYTHONPATH": str(PROJECT), "JUPYTER_PREFER_ENV_PATH": "1"},
+        [sys.executable, "-m", "runner.lab", "--no-browser", "--ServerApp.port=0"],
+        env={**os.environ, **own, "PYTHONPATH": str(HERE.root)}, cwd=folder / "pages",
         stdout=subprocess.DEVNULL, stderr=open(folder / "log", "w"),
     )  # fmt: skip
     try:
@@ -92,7 +89,7 @@ def test_a_page_saved_unchanged_is_as_fresh_as_before(browser, lab, folder):
     page.keyboard.press("Control+s")
     _wait_for(lambda: path.stat().st_mtime_ns > before, 60, folder / "log")
     page.close()
-    published = Chapter(NOTEBOOKS / f"{PUBLISHED}.ipynb")
+    published = Chapter(HERE.notebooks / f"{PUBLISHED}.ipynb")
     assert stamp.problems(Chapter(path)) == stamp.problems(published)
 
 
