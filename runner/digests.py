@@ -13,6 +13,7 @@ import ast
 import dis
 import hashlib
 import json
+import warnings
 from collections import Counter
 from functools import cache
 from itertools import accumulate
@@ -238,8 +239,9 @@ def _names(statement):
     Python itself decides: what it compiles the statement to says which is which.
     """
     try:
-        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        codes = [compile(ast.Module([statement], []), "", "exec", flags, dont_inherit=True, optimize=0)]
+        with warnings.catch_warnings(action="ignore"):  # whatever the person's own settings make of them
+            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            codes = [compile(ast.Module([statement], []), "", "exec", flags, dont_inherit=True, optimize=0)]
     except SyntaxError:  # such as a return outside a function: nothing after it runs
         return set(), set(), set()
     for code in codes:

@@ -225,7 +225,7 @@ def test_moving_definitions_to_another_module_makes_nothing_stale():
 # ---- Small modules: a page calls ``f`` of the module ``a``; ``b`` and ``c`` are there too ----
 
 PAGE = "from cifar_helpers.a import f\nf()"
-SMALL = {"b": "K = 1\ndef g():\n    return 1\ndef h():\n    return 2\n", "c": "def g():\n    return 3\n"}
+SMALL = {"b": "'Text.'\nK = 1\ndef g():\n    return 1\ndef h():\n    return 2\n", "c": "def g():\n    return 3\n"}
 USES_B = {"b": SMALL["b"].replace("return 1", "return 4")}  # another g
 
 
@@ -254,6 +254,10 @@ COUNTS = {
     "class variable": ("class C:\n    x: int = 1\ndef f(): return C\n", "int", "ClassVar[int]"),
     "base": ("class P: v = 1\nclass C(P): pass\ndef f(): return C.v\n", "v = 1", "v = 2"),
     "alias of a definition": ("from cifar_helpers.b import g as q\ndef f(): return q()\n", "g as", "h as"),
+    "exchange of two that are both used": (
+        "from cifar_helpers import b, c\nfrom cifar_helpers.b import g\ndef f(): return g(), b.g(), c.g()\n",
+        "helpers.b", "helpers.c",
+    ),
     "alias of a module": ("import cifar_helpers.b as q\ndef f(): return q.g()\n", "helpers.b", "helpers.c"),
     "alias of a package": ("import numpy as q\ndef f(): return q.exp(1)\n", "numpy", "math"),
     "import in a function": ("def f():\n    from .b import g\n    return g()\n", ".b", ".c"),
@@ -323,6 +327,7 @@ NOT_USING = [
     "from cifar_helpers.b import g\ndef f(x=1):\n    match x:\n        case [g, *_]: return g\n",
     "from cifar_helpers.b import g\nclass C:\n    g = 1\ndef f(): return C.g\n",
     "from cifar_helpers.b import h\ndef f(): return h().g\n",
+    "def g(): return 5\ndef q():\n    from cifar_helpers.b import g\ndef f(): return g()\n",
 ]
 
 
@@ -377,6 +382,12 @@ def test_what_changes_a_constant_belongs_to_it_and_what_a_module_does_on_import_
 def test_what_a_page_reaches(page, names):
     modules = {"d": "from .b import g as again\ndef h():\n    from cifar_helpers.b import g\n    return g()\n"}
     assert set(of(modules, page)) - {"page"} == names
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_of_the_compiler_hides_nothing():
+    text = "K = 1\ndef f(x=0): return K if x is 1 else 0\n"
+    assert edited(of(text), of(text.replace("K = 1", "K = 2"))) == ["a.K"]
 
 
 def test_who_imports_by_a_name_in_a_string_reaches_every_helper():
