@@ -385,9 +385,8 @@ def test_what_a_page_reaches(page, names):
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_warning_of_the_compiler_hides_nothing():
-    text = "K = 1\ndef f(x=0): return K if x is 1 else 0\n"
-    assert edited(of(text), of(text.replace("K = 1", "K = 2"))) == ["a.K"]
+def test_a_warning_of_the_compiler_changes_no_digest():
+    assert of("K = 1\ndef f(x=0): return K if x is 1 else 0\n").keys() == {"page", "a.K", "a.f"}
 
 
 def test_who_imports_by_a_name_in_a_string_reaches_every_helper():
