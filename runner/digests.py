@@ -10,11 +10,15 @@ Nothing here imports what it reads.
 """
 
 import ast
+import dis
 import hashlib
 import json
+import warnings
 from collections import Counter
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
+from types import CodeType
 
 from runner.chapters import read_whole
 from runner.ending import BadRequest
@@ -29,14 +33,15 @@ ON_IMPORT = "(on import)"  # the name of what a module does when it is imported
 MUTATORS = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "reverse"}
 MUTATORS |= {"setdefault", "sort", "update"}
 DECORATORS = {"abc", "contextlib", "dataclasses", "enum", "functools", "tensorflow", "typing"}
-# What can reach names that do not stand there.
-DYNAMIC = {"globals", "locals", "vars", "eval", "exec", "sys.modules"}
-IMPORTERS = {"importlib.import_module", "__import__", "runpy.run_module", "importlib.reload"}
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+# What can reach names that do not stand there: in its own module, and in any.
+DYNAMIC = {"globals", "locals", "vars", "eval", "exec"}
+IMPORTERS = {"sys.modules", "__import__", "importlib.import_module", "importlib.reload", "runpy.run_module"}
+# Conditions of what does nothing when its module is imported.
+NEVER = {"__name__ == '__main__'", "'__main__' == __name__", "TYPE_CHECKING", "typing.TYPE_CHECKING"}
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 IMPORTS = (ast.Import, ast.ImportFrom)
-BINDING = (*DEFINITIONS, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)  # what may have a name that it binds
+SIMPLE = (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Delete, ast.Expr)
+FREE = {"ctx", "kind", "returns", "type_comment", "type_params"}  # fields of syntax trees that change no result
 
 
 def digest(value):
@@ -67,10 +72,11 @@ def edited(before, now):
     """
     for kept in (lambda value: value.partition("-")[0], str):
         sides = [{name: (_bare(name), kept(value)) for name, value in side.items()} for side in (before, now)]
-        common = set(sides[0].values()) & set(sides[1].values())
-        if found := {name for side in sides for name, known in side.items() if known not in common}:
+        old, new = (Counter(side.values()) for side in sides)
+        differing = (old - new) + (new - old)
+        if found := {name for name, known in sides[0].items() ^ sides[1].items() if known in differing}:
             return sorted(found)
-    return sorted(before.keys() ^ now.keys()) if Counter(sides[0].values()) != Counter(sides[1].values()) else []
+    return []
 
 
 def _bare(name):
@@ -80,56 +86,45 @@ def _bare(name):
 class Module:
     """One Python file: what its names stand for.
 
-    ``definitions``: {name: its statements}.  ``imports``: {name: the dotted names of what it may stand for}.
-    ``actions``: the statements that do something when the module is imported.  ``taken``: what it imports, pairs of a
-    module and ON_IMPORT or, where it takes all names of it, ``"*"``; ``stars``: the names of those.
+    ``imports``: {name: the dotted names of what it may stand for}.  ``definitions``: {name: its statements}; under
+    ON_IMPORT stands what is done when the module is imported, imports included.
     """
 
     def __init__(self, name, tree, is_package=False):
         self.name, self.package = name, name if is_package else name.rpartition(".")[0]
-        body = [statement for statement in tree.body if not _never_runs(statement)]
-        self.imports, self.taken = imported(body, self.package)
-        self.stars = sorted(module for module, what in self.taken if what == "*")
-        names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
-        self.read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
-        self.definitions, self.actions = {}, []
+        body = [part for part in tree.body if not (_never_runs(part) or _is_text(part))]
+        outside = [node for part in body if not isinstance(part, DEFINITIONS) for node in ast.walk(part)]
+        self.imports, _ = imported(outside, self.package)
+        self.read = {
+            node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
+        self.definitions = {ON_IMPORT: []}
         for statement in body:
             self._define(statement)
 
     def _define(self, statement):
-        names = _bound(statement)
-        for name in names:
-            self.definitions.setdefault(name, []).append(statement)
-        if isinstance(statement, (*IMPORTS, ast.Pass)) or _is_text(statement):
-            return
+        """Put a statement down under the names that it binds, those that it changes, or what is done on import."""
+        nodes, is_simple = [*ast.walk(statement)], isinstance(statement, SIMPLE)
+        parts = [node for node in nodes if isinstance(node, ast.Attribute | ast.Subscript)]
+        stored = {_root(part) for part in parts if not isinstance(part.ctx, ast.Load)}
+        called = [node.func for node in nodes if isinstance(node, ast.Call)]
+        mutated = {_root(method) for method in called if getattr(method, "attr", "") in MUTATORS}
+        names = _names(statement)[0] - self.imports.keys()
+        changed = (stored | mutated) & self.definitions.keys() if is_simple else set()
         if isinstance(statement, DEFINITIONS):
-            # A decorator may do anything with what it decorates, such as entering it in a list.
-            decorators = {_root(d.func if isinstance(d, ast.Call) else d) for d in statement.decorator_list}
-            if any(self._may_register(name) for name in decorators):
-                self.actions.append(statement)
-        elif not self._is_constant(statement, names):
-            self.actions.append(statement)
+            acts = any(map(self._may_register, statement.decorator_list))
+        elif isinstance(statement, ast.Expr):
+            acts = _root(getattr(statement.value, "func", None)) not in changed
+        else:  # what nobody reads is called for what else it does
+            is_read = not called or any(not name.startswith("_") or name in self.read for name in names)
+            acts = not is_simple or not is_read or stored - self.definitions.keys()
+        for name in [*names, *changed - names, *[ON_IMPORT] * bool(acts)]:
+            self.definitions.setdefault(name, []).append(statement)
 
     def _may_register(self, decorator):
-        if decorator in self.definitions:
-            return True
-        return any(dotted.partition(".")[0] not in DECORATORS for dotted in self.imports.get(decorator, ()))
-
-    def _is_constant(self, statement, names):
-        """Whether a statement only gives constants their values; it is added to those that it changes in place."""
-        if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr | ast.Delete):
-            return False
-        calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
-        methods = [call.func for call in calls if isinstance(call.func, ast.Attribute)]
-        changed = {_root(part) for part in _changed(statement)}
-        mutated = {_root(method) for method in methods if method.attr in MUTATORS} & self.definitions.keys()
-        for name in (changed | mutated) & self.definitions.keys() - names:
-            self.definitions[name].append(statement)
-        if isinstance(statement, ast.Expr):
-            return bool(changed) and changed <= mutated
-        # What nobody reads is called for what else it does.
-        is_read = not calls or any(not name.startswith("_") or name in self.read for name in names)
-        return changed <= self.definitions.keys() and is_read and bool(changed | names)
+        """Whether a decorator may do more than decorate, such as enter what it decorates in a list."""
+        name = _root(decorator.func if isinstance(decorator, ast.Call) else decorator)
+        return name in self.definitions or any(d.split(".")[0] not in DECORATORS for d in self.imports.get(name, ()))
 
 
 class Code:
@@ -138,36 +133,34 @@ class Code:
     def __init__(self, root):
         self.root = Path(root)
         self.module = cache(self._module)
-        self._shape = cache(self._unit)
+        self._shape = cache(
+            lambda module, name: _Shape(self, self.module(module), self.module(module).definitions[name])
+        )
 
     def _module(self, name):
         """The Module of that dotted name; None if it is none of the project's."""
-        if name.partition(".")[0] not in PACKAGES or name in PROVEN:
-            return None
-        path = self.root.joinpath(*name.split("."))
-        is_package = (path / "__init__.py").exists()
-        file = path / "__init__.py" if is_package else path.with_suffix(".py")
-        if not file.exists():
+        path = self.root.joinpath(*name.split("."), "__init__.py")
+        file = path if path.exists() else path.parent.with_suffix(".py")
+        if name.partition(".")[0] not in PACKAGES or name in PROVEN or not file.exists():
             return None
         try:
-            return Module(name, ast.parse(file.read_text(encoding="utf-8")), is_package)
+            return Module(name, ast.parse(file.read_text(encoding="utf-8")), file == path)
         except SyntaxError as error:
             where = file.relative_to(self.root)
             raise BadRequest(f"{where} is not Python ({error.msg}, line {error.lineno}).") from None
 
     def all_modules(self, package):
-        files = sorted((self.root / package).rglob("*.py"))
-        names = [
-            ".".join(file.relative_to(self.root).with_suffix("").parts).removesuffix(".__init__") for file in files
-        ]
+        """The dotted names of all modules of a package."""
+        files = [file.relative_to(self.root).with_suffix("") for file in (self.root / package).rglob("*.py")]
+        names = sorted(".".join(file.parts).removesuffix(".__init__") for file in files)
         return [name for name in names if self.module(name)]
 
     def of_page(self, tree):
         """What the code of a page reaches: {definition: digest}, the page's own code under "page"."""
         page = Module("page", tree)
-        shape = _Shape(self, page)
-        own = [shape(statement) for statement in tree.body if not isinstance(statement, IMPORTS)]
-        return {"page": self._two_digests(own, shape), **self.reached([*shape.uses, *shape.taken, *page.taken])}
+        page.definitions.clear()  # what a page defines counts as its own code
+        shape = _Shape(self, page, tree.body)
+        return {"page": self._two_digests(shape), **self.reached([*shape.uses, *shape.taken])}
 
     def reached(self, uses):
         """{definition: digest} of what is reached from ``uses``, pairs of a module and a name.
@@ -176,117 +169,88 @@ class Code:
         """
         found, seen, waiting = {}, set(), [*uses]
         while waiting:
-            unit = module_name, name = waiting.pop()
-            module = self.module(module_name)
-            if unit in seen or not module and name in (ON_IMPORT, "*"):
+            unit = module, name = waiting.pop()
+            if unit in seen or not self.module(module):
                 continue
             seen.add(unit)
             if name == "*":
-                waiting += [(module_name, definition) for definition in [*module.definitions, ON_IMPORT]]
+                waiting += [(module, definition) for definition in self.module(module).definitions]
                 continue
-            shape, own = self._shape(*unit)
-            if name == ON_IMPORT:
-                parents = module_name.split(".")
-                waiting += [(".".join(parents[:depth]), ON_IMPORT) for depth in range(1, len(parents))]
-                waiting += module.taken
-            if own or name != ON_IMPORT:
-                called = f"{module_name} {ON_IMPORT}" if name == ON_IMPORT else f"{module_name}.{name}"
-                found[called.removeprefix("cifar_helpers.")] = self._two_digests(own, shape)
-            waiting += [(module_name, ON_IMPORT), *shape.uses, *shape.taken]
+            shape = self._shape(*unit)
+            if shape.own or name != ON_IMPORT:
+                called = f"{module} {name}" if name == ON_IMPORT else f"{module}.{name}"
+                found[called.removeprefix("cifar_helpers.")] = self._two_digests(shape)
+            waiting += [*((above, ON_IMPORT) for above in _prefixes(module)), *shape.uses, *shape.taken]
         return dict(sorted(found.items()))
-
-    def _unit(self, module_name, name):
-        """The shape of one definition, or of what a module does on import, and the names it uses."""
-        module = self.module(module_name)
-        shape = _Shape(self, module)
-        statements = module.actions if name == ON_IMPORT else module.definitions[name]
-        return shape, [shape(statement) for statement in statements]
 
     def all_digests(self):
         """The digests of all definitions of the project themselves, whatever they use: a set."""
         modules = [name for package in PACKAGES for name in self.all_modules(package)]
-        units = [(name, d) for name in modules for d in [*self.module(name).definitions, ON_IMPORT]]
-        return {digest(self._shape(*unit)[1])[:OWN] for unit in units}
+        units = [(name, definition) for name in modules for definition in self.module(name).definitions]
+        return {digest(self._shape(*unit).own)[:OWN] for unit in units}
 
-    def _two_digests(self, own, shape):
+    def _two_digests(self, shape):
         """Digest of a definition itself and, after a hyphen, of those that it uses directly."""
-        links = digest([digest(self._shape(*use)[1]) for use in shape.uses])
-        return f"{digest(own)[:OWN]}-{links[:12]}"
+        links = digest([digest(self._shape(*use).own) for use in shape.uses])
+        return f"{digest(shape.own)[:OWN]}-{links[:12]}"
 
     def find(self, dotted):
-        """What a dotted name is: ("module", its name), ("definition", (module, name)) or ("external", the name).
+        """What a dotted name is, a pair: of a module and a name, of a module and "*", or of "" and an external name.
 
         A definition is followed through modules that only import it.
         """
-        if dotted in PROVEN:
-            return "external", dotted
         if self.module(dotted):
-            return "module", dotted
-        module_name, _, name = dotted.rpartition(".")
-        module = self.module(module_name) if module_name else None
-        if module is None:
-            return "external", dotted
-        if name in module.definitions:
-            return "definition", (module_name, name)
-        if name in module.imports:
-            return self.find(module.imports[name][-1])
-        for star in module.stars:
-            if (found := self.find(f"{star}.{name}"))[0] != "external":
-                return found
-        return "external", dotted
+            return dotted, "*"
+        above, _, name = dotted.rpartition(".")
+        if module := self.module(above):
+            if name in module.definitions:
+                return above, name
+            if name in module.imports:
+                return self.find(module.imports[name][-1])
+        return "", dotted
 
 
-def imported(statements, package):
-    """What statements import in their own scope: {alias: dotted names}, and of which modules, as ``Module.taken``."""
-    found, aliases, taken = [], {}, set()
-    for node in (inner for statement in statements for inner in _within_scope(statement)):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                root = alias.name.partition(".")[0]
-                found.append((alias.asname, alias.name) if alias.asname else (root, root))
-            taken |= {(alias.name, ON_IMPORT) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*above, *filter(None, [node.module])])
-            found += [(alias.asname or alias.name, f"{base}.{alias.name}") for alias in node.names if alias.name != "*"]
+def imported(nodes, package):
+    """What imports among ``nodes`` bring: {alias: dotted names}, and the pairs of a module and ON_IMPORT or "*"."""
+    aliases, taken = {}, set()
+    for node in nodes:
+        above = ""
+        if isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            above = ".".join([*parents, *filter(None, [node.module])])
+            taken.add((above, ON_IMPORT))
+        for alias in node.names if isinstance(node, IMPORTS) else ():
+            dotted = f"{above}.{alias.name}" if above else alias.name
             # Each may be a module or a name in one; what is no module is found to be none.
-            taken |= {(f"{base}.{alias.name}", ON_IMPORT) if alias.name != "*" else (base, "*") for alias in node.names}
-            taken.add((base, ON_IMPORT))
-    for alias, dotted in dict.fromkeys(found):
-        aliases[alias] = (*aliases.get(alias, ()), dotted)
+            taken.add((above, "*") if alias.name == "*" else (dotted, ON_IMPORT))
+            first = alias.name.partition(".")[0]  # which `import a.b` binds
+            aliases.setdefault(alias.asname or first, []).append(dotted if above or alias.asname else first)
+    aliases.pop("*", None)
     return aliases, taken
 
 
 # ---- Names in statements ----
 
 
-def _within_scope(node):
-    """``node`` and what is in it, but the insides of functions, classes and, except for ``:=``, comprehensions."""
-    yield node
-    if isinstance(node, COMPREHENSIONS):
-        yield from (inner.target for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
-    elif not isinstance(node, (*DEFINITIONS, ast.Lambda)):
-        for child in ast.iter_child_nodes(node):
-            yield from _within_scope(child)
+@cache
+def _names(statement):
+    """The names that a statement binds in its module, all that it takes from there, and those local to it: three sets.
 
-
-def _bound(*nodes):
-    """The names that statements bind in their own scope, except by importing them."""
-    within = [inner for node in nodes for inner in _within_scope(node)]
-    names = {node.id for node in within if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    names |= {node.name for node in within if isinstance(node, BINDING)}
-    return (names | {node.rest for node in within if isinstance(node, ast.MatchMapping)}) - {None}
-
-
-def _changed(statement):
-    """The expressions whose values a simple statement changes in place, or on which it calls a method."""
-    if isinstance(statement, ast.Expr):
-        call = statement.value
-        return [call.func] if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else [statement.value]
-    targets = statement.targets if isinstance(statement, ast.Assign | ast.Delete) else [statement.target]
-    while nested := [target for target in targets if isinstance(target, ast.Tuple | ast.List)]:
-        targets = [t for t in targets if t not in nested] + [part for target in nested for part in target.elts]
-    return [target for target in targets if isinstance(target, ast.Attribute | ast.Subscript | ast.Name)]
+    Python itself decides: what it compiles the statement to says which is which.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):  # whatever the person's own settings make of them
+            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            codes = [compile(ast.Module([statement], []), "", "exec", flags, dont_inherit=True, optimize=0)]
+    except SyntaxError:  # such as a return outside a function: nothing after it runs
+        return set(), set(), set()
+    for code in codes:
+        codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    steps = [(code, step.opname, step.argval) for code in codes for step in dis.get_instructions(code)]
+    bound = {name for code, does, name in steps if does == "STORE_GLOBAL" or does == "STORE_NAME" and code is codes[0]}
+    taken = {name for _, does, name in steps if does.endswith(("LOAD_NAME", "_GLOBAL", "_GLOBALS"))}
+    local = {name for code in codes for name in code.co_varnames + code.co_cellvars}
+    return bound, bound | taken, local - bound
 
 
 def _root(node):
@@ -297,9 +261,8 @@ def _root(node):
 
 
 def _prefixes(dotted):
-    """The names that a dotted name begins with, the longest first."""
-    parts = dotted.split(".")
-    return [".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1)]
+    """The names that a dotted name begins with, itself included."""
+    return accumulate(dotted.split("."), "{}.{}".format)
 
 
 def _is_text(statement):
@@ -308,157 +271,108 @@ def _is_text(statement):
 
 def _never_runs(statement):
     """Whether a statement does nothing when its module is imported."""
-    if not isinstance(statement, ast.If) or statement.orelse:
-        return False
-    main = ("__name__ == '__main__'", "'__main__' == __name__")
-    return ast.unparse(statement.test) in (*main, "TYPE_CHECKING", "typing.TYPE_CHECKING")
+    return isinstance(statement, ast.If) and not statement.orelse and ast.unparse(statement.test) in NEVER
 
 
 # ---- The shape of a definition ----
 
 
 class _Shape:
-    """Makes nested lists of syntax trees, the same on every supported Python, and collects the names they use.
+    """Statements as nested lists, the same on every supported Python, and what they use.
 
-    ``uses``: the definitions used, pairs of a module and a name, in order.  ``taken``: what it imports, as
-    ``Module.taken``, where "*" stands beside a module whose every definition it may use.
+    ``own``: the lists.  ``uses``: the definitions used, pairs of a module and a name, in order.  ``taken``: what is
+    imported, pairs of a module and ON_IMPORT or, where every definition in it may be used, "*".
     """
 
-    def __init__(self, code, module):
+    def __init__(self, code, module, statements):
         self.code, self.module = code, module
-        self.uses, self.taken = [], set()
-        self._plain_imports = set()  # calls that name in a string what they import
+        self.own, self.uses, self.taken = [], [], set()
+        for statement in statements:
+            self.inside, taken = imported(ast.walk(statement), module.package)  # in functions
+            self.taken |= taken
+            _, self.outside, self.local = _names(statement)
+            self.own += self._of([statement])
 
-    def __call__(self, node, scopes=()):
+    def _of(self, node):
         if isinstance(node, list):
-            return [
-                self(item, scopes)
-                for item in node
-                if not (isinstance(item, IMPORTS) or _is_text(item) or isinstance(item, ast.Pass))
-            ]
+            return [self._of(n) for n in node if not isinstance(n, (*IMPORTS, ast.Pass)) and not _is_text(n)]
         if not isinstance(node, ast.AST):
             return repr(node)
-        if isinstance(node, ast.Name | ast.Attribute) and (found := self._name(node, scopes)) is not None:
+        if isinstance(node, ast.Name | ast.Attribute) and (found := self._name(node)):
             return found
-        if isinstance(node, ast.Call):
-            self._look_for_imports(node, scopes)
-        return getattr(self, f"_{type(node).__name__}", self._plain)(node, scopes)
+        return getattr(self, f"_{type(node).__name__}", self._fields)(node)
 
-    def _plain(self, node, scopes, without=(), **inner):
-        """The fields of a node; inner: the scopes for some of them, if others than for the rest."""
-        kept = [
-            [name, self(value, inner.get(name, scopes))]
-            for name, value in sorted(ast.iter_fields(node))
-            if value not in (None, []) and name not in ("kind", "type_comment", "type_params", "ctx", *without)
-        ]
-        return [type(node).__name__, *kept]
+    def _fields(self, node, but=""):
+        kept = [(name, value) for name, value in sorted(ast.iter_fields(node)) if name not in FREE | {but}]
+        return [type(node).__name__, *([name, self._of(value)] for name, value in kept if value not in (None, []))]
 
-    # -- scopes: each maps the names that it binds to what they stand for if imported, otherwise None --
-
-    def _scope(self, *nodes):
-        aliases, taken = imported(nodes, self.module.package)
-        self.taken |= taken
-        within = [inner for node in nodes for inner in _within_scope(node) if isinstance(inner, ast.Global)]
-        outside = {name for node in within for name in node.names}
-        names = {**dict.fromkeys(_bound(*nodes)), **aliases}
-        return {name: value for name, value in names.items() if name not in outside}
-
-    def _FunctionDef(self, node, scopes):
-        outside = tuple(scope for scope in scopes if "class" not in scope.get("", ""))
-        given = node.args
-        listed = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
-        arguments = dict.fromkeys(argument.arg for argument in listed if argument)
-        body = node.body if isinstance(node.body, list) else [node.body]
-        inside = (*outside, {**arguments, **self._scope(*body)})
-        return self._plain(node, scopes, without=("returns",), body=inside)
-
-    _AsyncFunctionDef = _Lambda = _FunctionDef
-
-    def _ClassDef(self, node, scopes):
-        return self._plain(node, scopes, body=(*scopes, {**self._scope(*node.body), "": "class"}))
-
-    def _arg(self, node, scopes):
+    def _arg(self, node):
         return ["arg", node.arg]
 
-    def _AnnAssign(self, node, scopes):
+    def _AnnAssign(self, node):
         # What these say about a field of a dataclass is more than its type.
         kept = [word for word in ("ClassVar", "InitVar", "KW_ONLY") if word in ast.unparse(node.annotation)]
         if node.value:
-            return [*self._plain(ast.Assign([node.target], node.value), scopes), *kept]
-        return ["Field", self(node.target, scopes), *kept]
+            return [*self._fields(ast.Assign([node.target], node.value)), *kept]
+        return ["Field", self._of(node.target), *kept]
 
-    def _comprehension_scopes(self, node, scopes):
+    def _ListComp(self, node):
         first, *rest = node.generators
-        inside = (*scopes, dict.fromkeys(_bound(*(part.target for part in node.generators))))
-        generators = [["first", self(first.iter, scopes)], self._plain(first, inside, without=("iter",))]
-        generators += [self(part, inside) for part in rest]
-        return [*self._plain(node, inside, without=("generators",)), generators]
+        generators = [["first", self._of(first.iter)], self._fields(first, "iter"), *map(self._of, rest)]
+        return [*self._fields(node, "generators"), generators]
 
-    _ListComp = _SetComp = _DictComp = _GeneratorExp = _comprehension_scopes
+    _SetComp = _DictComp = _GeneratorExp = _ListComp
 
     # -- names --
 
-    def _name(self, node, scopes):
+    def _name(self, node):
         """What stands for a name, or for an attribute of an imported name; None where there is nothing to replace."""
         parts, root = [], node
         while isinstance(root, ast.Attribute):
             parts.append(root.attr)
             root = root.value
-        if not isinstance(root, ast.Name):
-            return None
-        found = [self._resolved(dotted, parts, node) for dotted in self._dotted(root.id, scopes)]
-        if not found and not any(root.id in scope for scope in scopes):
-            self._may_reach(root.id, root)
+        name = getattr(root, "id", "")
+        found = [self._resolved(dotted, parts, node) for dotted in self._meanings(name)]
+        if not found and name in self.outside:
+            self._may_reach(name)
+        if found and name in self.local - self.inside.keys():  # elsewhere in this statement
+            found.append(name)
         return ["any", *found] if found[1:] else found[0] if found else None
+
+    def _meanings(self, name):
+        """The dotted names of what a name may stand for, imported or of this module; none for any other."""
+        found = [*self.inside.get(name, ())]
+        if name in self.outside:
+            found += [
+                *self.module.imports.get(name, ()),
+                *[f"{self.module.name}.{name}"] * (name in self.module.definitions),
+            ]
+        return dict.fromkeys(found)
 
     def _resolved(self, dotted, parts, node):
         """What stands for ``node``, an attribute, by ``parts`` from the last, of the dotted name, or that itself."""
         parts = [*parts]
-        kind, found = self.code.find(dotted)
-        while kind == "module" and parts:
-            kind, found = self.code.find(f"{found}.{parts.pop()}")
-        if kind == "external":
-            found = ".".join([found, *parts[::-1]])
-            self._may_reach(found, node)
-            return ["external", found]
-        if kind == "module":
-            # Passed as a value, or written to: anything in it may be used, or be something else from now on.
-            self.taken.add((found, "*"))
-            return ["module", found.rpartition(".")[2]]
-        if not isinstance(node.ctx, ast.Load) and found[0] != self.module.name:
-            self.taken.add((found[0], "*"))
-        self.uses.append(found)
-        return ["use", found[1], *parts[::-1]]
+        module, name = self.code.find(dotted)
+        while name == "*" and parts:
+            module, name = self.code.find(f"{module}.{parts.pop()}")
+        if not module:
+            name = ".".join([name, *parts[::-1]])
+            self._may_reach(name)
+            return ["external", name]
+        # Passed as a value, or written to: anything in it may be used, or be something else from now on.
+        if name == "*" or not isinstance(node.ctx, ast.Load) and module != self.module.name:
+            self.taken.add((module, "*"))
+        if name == "*":
+            return ["module", module.rpartition(".")[2]]
+        self.uses.append((module, name))
+        return ["use", name, *parts[::-1]]
 
-    def _may_reach(self, name, node):
+    def _may_reach(self, name):
         """Take modules whole that may be reached by way of an external name."""
-        if name == "sys.modules" or name in IMPORTERS and id(node) not in self._plain_imports:
-            self.taken |= {(module, "*") for module in self.code.all_modules(PACKAGES[0])}
-        elif name in DYNAMIC:
+        modules = _prefixes(name) if name.startswith(PACKAGES) else ()  # what is no definition, such as __dict__
+        if name in DYNAMIC:
             places = [self.code.find(dotted) for many in self.module.imports.values() for dotted in many]
-            modules = {found if kind == "module" else found[0] for kind, found in places if kind != "external"}
-            self.taken |= {(module, "*") for module in modules | {self.module.name}}
-        elif name.startswith(PACKAGES):  # an attribute that no definition has, such as __dict__
-            self.taken.add((next(filter(self.code.module, _prefixes(name)), ""), "*"))
-
-    def _dotted(self, name, scopes):
-        """The dotted names of what a name may stand for, imported or of this module; none for any other."""
-        for scope in reversed(scopes):
-            if name in scope:
-                return scope[name] or ()
-        found = self.module.imports.get(name, ())
-        if self.module.name == "page" and found:  # what a page defines counts as its own code
-            return found
-        if name in self.module.definitions and self.module.name != "page":
-            return *found, f"{self.module.name}.{name}"
-        stars = [f"{star}.{name}" for star in self.module.stars if self.code.find(f"{star}.{name}")[0] != "external"]
-        return found or tuple(stars[:1])
-
-    def _look_for_imports(self, node, scopes):
-        """A module imported by a name in a string is taken whole: no need to take the whole project."""
-        written = ast.unparse(node.func)
-        dotted = [".".join([name, *written.split(".")[1:]]) for name in self._dotted(_root(node.func), scopes)]
-        named = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
-        if {written, *dotted} & IMPORTERS and isinstance(named, str) and not named.startswith("."):
-            self._plain_imports.add(id(node.func))
-            self.taken.add((named, "*"))
+            modules = [self.module.name, *(module for module, _ in places)]
+        if name in IMPORTERS:
+            modules = self.code.all_modules(PACKAGES[0])
+        self.taken |= {(module, "*") for module in modules}

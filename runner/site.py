@@ -53,8 +53,6 @@ def render(source=HERE.root):
     sys.stderr.buffer.write(done.stderr)
     if done.returncode:
         raise BadRequest("The site was not made, for the reasons above; what was in build/site/ before is as it was.")
-    for name in (".buildinfo", "objects.inv"):
-        (SCRATCH / "html" / name).unlink()
     if SITE.exists():
         os.replace(SITE, SCRATCH / "before")  # two renames: at no moment is there half a site
     os.replace(SCRATCH / "html", SITE)

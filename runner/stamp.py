@@ -62,15 +62,15 @@ def problems(page, root=None, profile="full", code=None):
 
 
 def _differences(page, stamp, reached, root, profile):
-    found = []
-    if stamp["profile"] != profile:
-        found.append(f"it is a {stamp['profile']} page, not a {profile} one")
-    if stamp["data"]["name"] == "cifar10" and stamp["data"]["checksum"] != data.CHECKSUM:
-        found.append("it was made from other data")
-    if stamp["data"]["name"] != "cifar10" and profile == "full":
-        found.append("it was made from the stand-in, not from CIFAR-10")
-    if profile == "full" and stamp["parameters"] != page.settings():
-        found.append("it was made with other parameters")
+    is_full, made_from = profile == "full", stamp["data"]
+    wrong = {
+        f"it is a {stamp['profile']} page, not a {profile} one": stamp["profile"] != profile,
+        "it was made from other data": made_from["name"] == "cifar10" and made_from["checksum"] != data.CHECKSUM,
+        "it was made from the stand-in, not from CIFAR-10": made_from["name"] != "cifar10" and is_full,
+        "it was made with other parameters": is_full and stamp["parameters"] != page.settings(),
+        "an output was edited": stamp["outputs"] != outputs_digest(page),
+    }
+    found = [words for words, is_so in wrong.items() if is_so]
     changed = edited(stamp["code"], reached)
     found += ["a code cell was edited" if name == "page" else f"{name} was edited" for name in changed]
     locked = locked_versions(page.project.root)
@@ -81,14 +81,11 @@ def _differences(page, stamp, reached, root, profile):
     ]
     for name, expected in {**stamp["reads"], **stamp["writes"]}.items():
         found += _changes(name, (page.project.root if name in page.reads_published else root) / name, expected)
-    if stamp["outputs"] != outputs_digest(page):
-        found.append("an output was edited")
-    for tag, text in filled_cells(stamp).items():
-        if tag == "result" and not page.cells_tagged("headline"):
-            continue  # Markdown with spans: free
-        if any(source(cell) != text for cell in page.cells_tagged(tag)):
-            found.append(f"its {tag} sentence was edited")
-    return found
+    texts = filled_cells(stamp)
+    if not page.cells_tagged("headline"):
+        del texts["result"]  # Markdown with spans: free
+    differing = [tag for tag, text in texts.items() if any(source(cell) != text for cell in page.cells_tagged(tag))]
+    return found + [f"its {tag} sentence was edited" for tag in differing]
 
 
 def _changes(name, path, expected):

@@ -8,13 +8,14 @@ import pytest
 
 from cifar_helpers.page import STATED
 from runner import project, site
+from runner.chapters import all_chapters
 from runner.ending import BadRequest
 from runner.project import HERE, Project
 
 sys.path.insert(0, str(site.DOCS))
 from tutorial import cells, facts, reference
 
-FACTS = facts.Facts(HERE)
+FACTS = facts.known(HERE)
 STATE = {STATED: {"values": {"a": {"text": "1"}}}, "text/plain": "a = 1"}
 
 
@@ -47,13 +48,13 @@ def test_markers_leave_no_trace_and_the_result_is_framed():
 
 def test_every_directive_says_what_the_files_say():
     said = {path.stem: facts.say(path.stem, FACTS) for path in facts.TEMPLATES.glob("*.md")}
-    for page in FACTS.pages:
+    for page in FACTS["pages"]:
         assert page["lessons"] in said["cards"] and len(page["lessons"]) > 50
-    for stamp in FACTS.stamps:
+    for stamp in FACTS["stamps"]:
         assert stamp["headline"] in said["results"] and stamp["data"]["checksum"] in said["data"]
         assert all(f"| {name} | {version} |" in said["machine"] for name, version in stamp["versions"].items())
-    assert all(f"| `{name}` | {row['seeds']} |" in said["trainings"] for name, row in FACTS.trainings.items())
-    assert all(f"| {way['name']} | " in said["determinism"] for way in FACTS.determinism["ways"])
+    assert all(f"| `{name}` | {row['seeds']} |" in said["trainings"] for name, row in FACTS["trainings"].items())
+    assert all(f"| {way['name']} | " in said["determinism"] for way in FACTS["determinism"]["ways"])
 
 
 def test_mean_spread_and_hardware_come_from_the_runs():
@@ -87,7 +88,7 @@ def test_reference_is_read_without_importing(tmp_path):
 
 def test_site_shows_the_pages_of_the_project_whatever_else_lies_beside_them():
     shown = [name for name in runpy.run_path(site.DOCS / "conf.py")["include_patterns"] if name.endswith(".ipynb")]
-    assert shown == [f"notebooks/{page.name}.ipynb" for page in FACTS.chapters]
+    assert shown == [f"notebooks/{page.name}.ipynb" for page in all_chapters()]
 
 
 def test_site_without_pages_says_what_to_do(tmp_path):
@@ -95,7 +96,7 @@ def test_site_without_pages_says_what_to_do(tmp_path):
     (tmp_path / "notebooks" / "chapters.txt").write_text("01_first")
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_raw_cell()]), tmp_path / "notebooks/01_first.ipynb")
     with pytest.raises(BadRequest, match="make execute"):
-        facts.say("data", facts.Facts(Project(tmp_path)))
+        facts.known(Project(tmp_path))
 
 
 def test_a_second_site_at_once_is_refused_in_one_sentence(tmp_path, monkeypatch):

@@ -1,11 +1,11 @@
 """Formulas and figures as HTML that needs no script, does not jump and can be scrolled by keyboard."""
 
 import re
-import struct
 from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.util.images import get_image_size
 
 DENSITY = 2  # pixels of a figure for each of the page, see cifar_helpers/figures.py
 WIDE = 480  # pixels of the page: the labels of a wider figure would be too small on a phone if it had to fit
@@ -32,8 +32,7 @@ def finish(app, pagename, templatename, context, doctree):
 
 
 def _sized(tag, files):
-    header = files[tag[1]].read_bytes()[16:24]  # where a PNG has its width and height
-    width, height = (pixels // DENSITY for pixels in struct.unpack(">II", header))
+    width, height = (pixels // DENSITY for pixels in get_image_size(files[tag[1]]))
     image = re.sub(r' style="[^"]*"', "", tag[0]).removesuffix("/>").removesuffix(">").rstrip()
     scrolls = ' tabindex="0"' if width > WIDE else ""
     size = f'width="{width}" height="{height}" style="--width: {width}px" loading="lazy"'

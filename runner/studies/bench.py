@@ -7,6 +7,7 @@ Figures mean something only on an idle machine.  Chapter 6 shows a copy, ``resul
 import dataclasses
 import statistics
 import time
+from functools import partial
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up quiet)
 
@@ -26,6 +27,9 @@ from runner.machine import machine
 from runner.publish import only_one
 
 ROUNDS = 4
+STEPS, BATCH_SIZE = 40, 64  # of the baseline
+IMAGES = STEPS * BATCH_SIZE
+FAST_IMAGES, FAST_BATCH_SIZE = 1000, 500  # of the fast network
 
 
 def run(project):
@@ -39,40 +43,33 @@ def run(project):
 def _measured():
     dtype = cost.compute_type()
     print(f"This machine computes fastest in {dtype}. About five minutes.", flush=True)
-    found = {"hardware": machine(), "type": dtype}
-    found["peak"] = {name: cost.peak(name) for name in sorted({"float32", dtype})}
-    for title, ways in {
-        "baseline, images per second": _baseline_ways(dtype),
-        "fast network, images per second": _fast_ways(dtype),
-    }.items():
-        found[title] = _in_turn(title, ways)
-    network = sum(cost.multiply_adds(build_fast_network()).values())
-    fastest = found["fast network, images per second"]["our step"]
-    found["share of the peak that training sustains"] = 6 * network * fastest / found["peak"][dtype]
-    for name, speed in found["peak"].items():
+    peak = {name: cost.peak(name) for name in sorted({"float32", dtype})}
+    baseline = _in_turn("baseline", IMAGES, _baseline_ways(dtype))
+    fast = _in_turn("fast network", FAST_IMAGES, _fast_ways(dtype))
+    operations = 6 * sum(cost.multiply_adds(build_fast_network()).values()) * fast["our step"]
+    share = operations / peak[dtype]
+    for name, speed in peak.items():
         print(f"{'matrix product, ' + name:55} {speed / 1e9:8.0f} billion operations per second")
-    share = found["share of the peak that training sustains"]
     print(f"{'share of it that training the fast network sustains':55} {share:8.0%}")
-    return found
+    return {
+        "hardware": machine(), "type": dtype, "peak": peak,
+        "baseline, images per second": baseline, "fast network, images per second": fast,
+        "share of the peak that training sustains": share,
+    }  # fmt: skip
 
 
-def _in_turn(title, ways):
-    """{way: median speed} of functions that do some work and return a number of images."""
-    for work in ways.values():
-        work()  # builds the graph
+def _in_turn(network, images, ways):
+    """{way: median of the images per second} of functions that each train on so many images."""
     speeds = {name: [] for name in ways}
-    for _ in range(ROUNDS):
-        for name, work in ways.items():
+    for _ in range(1 + ROUNDS):
+        for name, train in ways.items():
             started = time.perf_counter()
-            images = work()
+            train()
             speeds[name].append(images / (time.perf_counter() - started))
-    medians = {name: statistics.median(measured) for name, measured in speeds.items()}
-    slowest = min(medians.values())
+    medians = {name: statistics.median(measured[1:]) for name, measured in speeds.items()}  # the first builds the graph
     for name, speed in medians.items():
-        print(
-            f"{title.split(',')[0] + ', ' + name:55} {speed:8.0f} images per second, {speed / slowest:.2f} times",
-            flush=True,
-        )
+        times = speed / min(medians.values())
+        print(f"{f'{network}, {name}':55} {speed:8.0f} images per second, {times:.2f} times", flush=True)
     return medians
 
 
@@ -81,48 +78,26 @@ def _images(count):
     return rng.integers(0, 256, (count, 32, 32, 3), np.uint8), rng.integers(0, 10, (count, 1))
 
 
-def _baseline_ways(dtype, steps=40, batch_size=64):
-    images, labels = _images(steps * batch_size)
+def _baseline_ways(dtype):
     # A data set that tunes itself would keep `fit` waiting at its end, for seconds.
     options = tf.data.Options()
     options.autotune.enabled = False
-    batches = training_batches(images, labels, 1000, batch_size, seed=0).with_options(options)
-
-    def way(model):
+    batches = training_batches(*_images(IMAGES), 1000, BATCH_SIZE, seed=0).with_options(options)
+    models = {"Keras's layers": build_baseline(), "fast layers": with_fast_layers(build_baseline(), dtype)}
+    for model in models.values():
         model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy", metrics=["accuracy"])
-
-        def fit():
-            model.fit(batches, steps_per_epoch=steps, verbose=0)
-            return len(images)
-
-        return fit
-
-    faster = with_fast_layers(build_baseline(), dtype)
-    return {"Keras's layers": way(build_baseline()), "fast layers": way(faster)}
+    return {name: partial(model.fit, batches, steps_per_epoch=STEPS, verbose=0) for name, model in models.items()}
 
 
-def _fast_ways(dtype, batch_size=500):
-    images, labels = _images(2 * batch_size)
-
-    def fit(policy):
+def _fast_ways(dtype):
+    images, labels = _images(FAST_IMAGES)
+    recipe = dataclasses.replace(FAST94, epochs=10**6, batch_size=FAST_BATCH_SIZE)
+    ways = {"our step": FastTraining(recipe, images, labels, 0, dtype).run_epoch}
+    for policy in ("float32", "mixed_bfloat16") if dtype == "bfloat16" else ("float32",):
         keras.mixed_precision.set_global_policy(policy)
         model = build_fast_network(FAST94.widths)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.SGD(1e-3, 0.85, nesterov=True), loss, jit_compile=False)
-        keras.mixed_precision.set_global_policy("float32")
-
-        def work():
-            model.fit(images, labels, batch_size=batch_size, verbose=0)
-            return len(images)
-
-        return work
-
-    recipe = dataclasses.replace(FAST94, epochs=10**6, batch_size=batch_size)
-    training = FastTraining(recipe, images, labels, 0, dtype)
-
-    def our_step():
-        training.run_epoch()
-        return len(images)
-
-    ways = {"model.fit in float32": fit("float32"), "our step": our_step}
-    return {**ways, "model.fit in mixed_bfloat16": fit("mixed_bfloat16")} if dtype == "bfloat16" else ways
+        ways[f"model.fit in {policy}"] = partial(model.fit, images, labels, batch_size=FAST_BATCH_SIZE, verbose=0)
+    keras.mixed_precision.set_global_policy("float32")
+    return ways

@@ -40,14 +40,12 @@ def carry(project, proofs):
         proof = proofs.get(study.function, {})
         if record.get("settings") != study.fixed()["settings"]:
             refused[study.name] = "its settings differ"
-            continue
-        if differing and not proof.get("identical"):
+        elif differing and not proof.get("identical"):
             refused[study.name] = f"{', '.join(differing)} differ"
-            continue
-        carried = {"commit": before, "unchanged": len(reached) - len(differing), "versions": "locked, not observed"}
-        if differing:
-            carried |= {"proven to give the same": differing, "proof": proof}
-        write_json(path, {**record, **study.fixed(), "code": reached, "carried": carried})
+        else:
+            carried = {"commit": before, "unchanged": len(reached) - len(differing), "versions": "locked, not observed"}
+            proven = {"proven to give the same": differing, "proof": proof} if differing else {}
+            write_json(path, {**record, **study.fixed(), "code": reached, "carried": carried | proven})
     return refused
 
 

@@ -61,26 +61,22 @@ def outdated(project, code=None):
     code: a ``Code`` of the project, if one is there.
     """
     code = code or Code(project.root)
-    present = [study for study in STUDIES if study.path(project).exists()]
-    found = {
-        study.path(project).relative_to(project.root).as_posix(): study.problem(project, code) for study in present
-    }
-    return {name: reason for name, reason in found.items() if reason}
+    present = {study.path(project): study for study in STUDIES if study.path(project).exists()}
+    return {
+        path.relative_to(project.root).as_posix(): reason
+        for path, study in present.items() if (reason := study.problem(project, code))
+    }  # fmt: skip
 
 
 def require_fresh(project, chapters):
     """Raise BadRequest if one of ``chapters`` reads a record that is outdated."""
     wrong = outdated(project) if any(chapter.reads_published for chapter in chapters) else {}
     for chapter in chapters:
-        strings = (node.value for node in ast.walk(chapter.tree) if isinstance(node, ast.Constant))
-        named = tuple(value for value in strings if isinstance(value, str))
+        named = {node.value for node in ast.walk(chapter.tree) if isinstance(node, ast.Constant)}
         for path, reason in wrong.items():
             folder, _, file = path.rpartition("/")
-            if (
-                path in chapter.reads_published
-                or folder in chapter.reads_published
-                and file.rpartition("-seed")[0] in named
-            ):
+            places = {path, folder} if file.rpartition("-seed")[0] in named else {path}
+            if places & {*chapter.reads_published}:
                 raise BadRequest(f"{chapter.name} reads {path}, but {reason}: run `make study` first.")
 
 

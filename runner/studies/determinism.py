@@ -63,10 +63,9 @@ class DeterminismStudy(Study):
         folder.mkdir(parents=True, exist_ok=True)
         rows, results = [], {}
         for number, (name, way) in enumerate(WAYS.items()):
-            print(f"{name}", flush=True)
-            found = _in_new_process(project, way, folder / f"{number}.npz")
+            print(name, flush=True)
+            results[name] = found = _in_new_process(project, way, folder / f"{number}.npz")
             row = {key: found[key].item() for key in ("fast", "baseline", "fast_seconds", "baseline_seconds")}
-            results[name] = found
             against = way["type"] if name != way["type"] else "float32"
             rows.append({"name": name, "against": against, **row, **compared(found, results[against])})
         record = {

@@ -1,5 +1,6 @@
 """The site as `make site` made it, a server for it and a browser, or the sentence that says which one is lacking."""
 
+import contextlib
 import functools
 import http.server
 import os
@@ -15,7 +16,7 @@ BROWSERS = [
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ]
 LACKING = (
-    "There is no Chromium or Chrome that starts here ({tried}), so nothing was tested in a browser: install one, with "
+    "There is no Chromium or Chrome that starts here, so nothing was tested in a browser: install one, with "
     "`apt install chromium` or `.venv/bin/python -m playwright install chromium`."
 )
 
@@ -43,16 +44,11 @@ def browser():
     """A headless Chromium, the system's or Playwright's own."""
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: see environment.yml.")
     with playwright.sync_playwright() as tool:
-        tried = []
-        for program in [*map(shutil.which, BROWSERS), tool.chromium.executable_path]:
-            if not program or not os.path.exists(program):
-                continue
-            try:
+        for program in filter(None, [*map(shutil.which, BROWSERS), tool.chromium.executable_path]):
+            with contextlib.suppress(playwright.Error):  # of a stub that only says how to install it, for example
                 started = tool.chromium.launch(executable_path=program, args=["--no-sandbox"] * (os.geteuid() == 0))
-            except playwright.Error:  # such as a stub that only says how to install it
-                tried.append(f"{program} does not start")
-                continue
-            yield started
-            started.close()
-            return
-        pytest.skip(LACKING.format(tried=", ".join(tried) or "none is on PATH"))
+                break
+        else:
+            pytest.skip(LACKING)
+        yield started
+        started.close()

@@ -85,13 +85,3 @@ def test_landing_page_shows_what_a_newcomer_looks_for(browser, address):
     assert figures == 1
     assert max(places.values()) <= 2 * 800, places
     assert max(places["headlines"], places["make test"]) <= 800, places
-
-
-def test_previous_and_next_lead_through_the_chapters(browser, address):
-    chapters = [f"{chapter.name}.html" for chapter in all_chapters() if "/" not in chapter.name]
-    with visit(browser, f"{address}/index.html", 1280) as (page, _):
-        for name in chapters:
-            page.click("a.next-page")
-            page.wait_for_url(f"**/{name}")
-        page.click("a.prev-page")
-        page.wait_for_url(f"**/{chapters[-2]}")

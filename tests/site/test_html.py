@@ -18,7 +18,6 @@ from runner.project import HERE
 # Put where a kernel would be started from: it leaves a trace instead.
 KERNEL = "import pathlib, sys\npathlib.Path(__file__).with_name('executed').touch()\nsys.exit(1)\n"
 CHAPTERS = all_chapters()
-LOADED = "script[src], img[src], iframe[src], link[rel=stylesheet], link[rel=icon], link[rel=preload]"
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +86,3 @@ def test_links_lead_somewhere(pages, site):
             path = ((site / name).parent / target.path if target.path else site / name).resolve()
             assert target.scheme or path.exists(), (name, link)
             assert target.scheme or not target.fragment or target.fragment in anchors[path], (name, link)
-
-
-def test_nothing_is_loaded_from_elsewhere(pages, site):
-    for name, page in pages.items():
-        loaded = [tag.get("src") or tag["href"] for tag in page.select(LOADED)]
-        assert not [address for address in loaded if re.match(r"\w+:|//", address)], name
-    for path in site.rglob("*.css"):
-        assert not re.findall(r"url\(\s*['\"]?(?:https?:|//)|@import", path.read_text(encoding="utf-8")), path
