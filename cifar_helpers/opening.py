@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 from cifar_helpers.limits import OverTime, memory_limit, time_limit
 
 # Named one by one, because Pillow also opens formats that start other programs.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", *map(str.upper, filter(features.check, ("avif", "webp"))))
+FORMATS = (*("AVIF",) * features.check("avif"), "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # How the names of other pictures end: whoever has some in a folder is to hear that they are not read.
 OTHER_ENDINGS = (
     ".ai .arw .avif .bpg .cr2 .cr3 .dds .dng .eps .exr .fits .hdr .heic .heif .hif .icns .ico .j2k .jp2 .jpx .jxl .jxr "
@@ -60,7 +60,7 @@ def open_picture(path):
 def _in_words(error):
     """What was wrong with a picture, after its name."""
     words = {
-        UnidentifiedImageError: f"is not a picture in a format that is read here: save it as {', '.join(FORMATS)}",
+        UnidentifiedImageError: f"is not a picture in a format that is read ({', '.join(FORMATS)}): save it as PNG",
         Image.DecompressionBombError: f"unpacks to more than {MOST_PIXELS:,} pixels: make a smaller copy of it",
         OverTime: f"takes more than {SECONDS} seconds to unpack: make a smaller copy of it",
         PermissionError: "cannot be opened: you are not permitted to read it",
