@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from cifar_helpers.picture import BadPicture, pictures_in, read_picture
 
@@ -121,6 +121,57 @@ def test_what_is_seen_of(tmp_path, what):
     assert close(seen(tmp_path / name)[9, 5], colour)
 
 
+# --- colour profiles ---
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SWAPPED = SRGB.replace(b"rXYZ", b"gXYZ", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"gXYZ", b"bXYZ", 1)  # red and blue
+GREY = SRGB.replace(b"RGB XYZ ", b"GRAYXYZ ").replace(b"rTRC", b"kTRC")
+LINEAR = GREY.replace(struct.pack(">i", round(2.4 * 2**16)), struct.pack(">i", 2**16))
+
+
+def of_inks(lab):
+    """A profile that prints every ink in this one colour."""
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + struct.pack(">9i", *[2**16, 0, 0, 0] * 2, 2**16)
+    table += bytes(range(256)) * 4 + bytes(lab) * 16 + bytes(range(256)) * 3
+    head = SRGB[4:8] + b"\2\x40\0\0prtrCMYKLab " + SRGB[24:128] + struct.pack(">I4sII", 1, b"A2B0", 144, len(table))
+    return struct.pack(">I", 4 + len(head) + len(table)) + head + table
+
+
+PROFILES = {  # what it is: the mode of a red picture, its profile, and the colour that is seen; without one, as it was
+    "red and blue swapped": ("RGB", SWAPPED, RED[::-1]),
+    "transparent and swapped": ("RGBA", SWAPPED, RED[::-1]),
+    "a palette, swapped": ("P", SWAPPED, RED[::-1]),
+    "sRGB": ("RGB", SRGB, None),
+    "grey": ("L", LINEAR, (160, 160, 160)),
+    "grey, transparent": ("LA", LINEAR, (160, 160, 160)),
+    "inks": ("CMYK", of_inks([255, 128, 128]), WHITE),
+    "inks in a picture of lights": ("RGB", of_inks([255, 128, 128]), None),
+    "lights in a picture of inks": ("CMYK", SWAPPED, None),
+    "grey in a picture of colours": ("RGB", LINEAR, None),
+    "colours in a grey picture": ("L", SWAPPED, None),
+    "damaged": ("RGB", SWAPPED[:300], None),
+    "noise": ("RGB", bytes(range(256)), None),
+    "of too many steps": ("RGB", SWAPPED + b"mpet", None),
+    "huge": ("RGB", SWAPPED + bytes(10**7), None),
+}
+
+
+@pytest.mark.parametrize("what", PROFILES)
+def test_a_colour_profile_counts_where_it_makes_sense(tmp_path, what):
+    mode, profile, colour = PROFILES[what]
+    picture = Image.new("RGB", (40, 40), RED).convert(mode)
+    picture.save(tmp_path / "plain.tif")
+    picture.save(tmp_path / "profile.tif", icc_profile=profile)
+    pixels = seen(tmp_path / "profile.tif")
+    assert close(pixels[9, 5], colour, 30) if colour else (pixels == seen(tmp_path / "plain.tif")).all()
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "avif"])
+def test_every_format_may_have_a_profile(tmp_path, ending):
+    halves().save(tmp_path / f"picture.{ending}", icc_profile=SWAPPED)
+    assert close(seen(tmp_path / f"picture.{ending}")[16, 4], RED[::-1])
+
+
 # --- what is refused ---
 
 
@@ -169,6 +220,7 @@ def test_a_folder_gives_its_pictures_in_order_and_one_of_other_things_is_refused
         (tmp_path / name).touch()
     with pytest.raises(BadPicture, match="holds no pictures"):
         pictures_in(tmp_path)
-    for name in ("b.PNG", "a.jpg"):
+    names = ["a.jpg", "b.PNG", "c.heic", "d.svg", "e.cr2", "f.PSD", "g.pdf"]  # the last ones to be refused by name
+    for name in names:
         (tmp_path / name).touch()
-    assert [path.name for path in pictures_in(tmp_path)] == ["a.jpg", "b.PNG"]
+    assert [path.name for path in pictures_in(tmp_path)] == names

@@ -72,8 +72,11 @@ def matching(path):
     return {**CARDS["baseline"], "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def refused(path):
-    with pytest.raises(DamagedModel, match=r"^\S+ is no network that Keras loads safely: restore models/ from git\.$"):
+NO_NETWORK = "is no network that Keras loads safely: restore models/ from git"
+
+
+def refused(path, reason=NO_NETWORK):
+    with pytest.raises(DamagedModel, match=rf"^\S+ {reason}\.$"):
         load_classifier(path, matching(path))
 
 
@@ -146,6 +149,18 @@ def test_a_model_that_unpacks_to_too_much_is_refused(fault, monkeypatch, tmp_pat
     rewrite(tmp_path / "evil.keras", {name: bytes(2**27)}, zipfile.ZIP_DEFLATED)
     with fault("model that carries code"):
         refused(tmp_path / "evil.keras")
+
+
+NEWER = r"needs Keras 99\.1\S*, and this is 3\S+: install what environment.yml asks for"
+SAVED_BY = {'"99.1"': NEWER, '"99.1.0.dev2"': NEWER, '"3.0"': NO_NETWORK, "4": NO_NETWORK, '"new"': NO_NETWORK}
+SAVED_BY['"99.1' + " " * 10_000 + '"'] = NO_NETWORK
+
+
+@pytest.mark.parametrize("version", SAVED_BY)
+def test_a_model_that_a_newer_keras_saved_says_so(fault, tmp_path, version):
+    rewrite(tmp_path / "newer.keras", {"config.json": "{}", "metadata.json": f'{{"keras_version": {version}}}'})
+    with fault("model of a newer Keras"):
+        refused(tmp_path / "newer.keras", SAVED_BY[version])
 
 
 NO_CONFIGURATIONS = ["0", "null", "[]", "{}", '"Sequential"', '{"class_name": "Functional"}', "[" * 100_000, "\ud800"]
