@@ -17,6 +17,8 @@ NONE = "none of these"
 class DamagedModel(RuntimeError):
     """A model file is not the one that its card describes."""
 
+    status = 2  # a command ends with this
+
 
 @dataclass(frozen=True)
 class Answer:

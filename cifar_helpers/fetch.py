@@ -279,11 +279,9 @@ def _download():
 
 def _folder_to_write():
     usual, substitute = _keras_folders()
-    try:
+    with contextlib.suppress(OSError):  # Keras, too, goes on with the substitute
         if usual.is_absolute():
             usual.parent.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        pass  # Keras, too, goes on with the substitute
     return usual if usual.is_absolute() and os.access(usual.parent, os.W_OK) else substitute
 
 
@@ -293,9 +291,9 @@ def _fetch(url, path, _):
     from tqdm import tqdm
 
     print(f"Downloading CIFAR-10 ({URL_BYTES // 10**6} MB) from {url}", file=sys.stderr)
+    shown = {"desc": "CIFAR-10", "unit": "B", "unit_scale": True, "ncols": 79}
     # A terminal redraws the bar in place; a log or a notebook gets a line of it now and then.
-    rarely = 0.1 if sys.stderr.isatty() else 10
-    shown = {"desc": "CIFAR-10", "unit": "B", "unit_scale": True, "ncols": 79, "mininterval": rarely}
+    shown["mininterval"] = 0.1 if sys.stderr.isatty() else 10
     # A server must not pack the archive once more.
     request = {"headers": {"Accept-Encoding": "identity"}, "hooks": {"response": _leave}, "verify": _trusted()}
     with time_limit(LONGEST), requests.get(url, stream=True, timeout=TIMEOUT, **request) as response:
@@ -319,14 +317,14 @@ def _leave(response, **_):
 
 def _trusted():
     """Return the certificates to trust, as `requests.get` takes them."""
-    name = next(filter(os.environ.get, BUNDLES), "")
-    path = os.environ.get(name, True)
-    try:
-        if name:
+    for name in filter(os.environ.get, BUNDLES):
+        path = os.environ[name]
+        try:
             ssl.create_default_context(**{"capath" if os.path.isdir(path) else "cafile": path})
-    except OSError as error:
-        raise NeedsSetting(f"{name} names {path}, in which no certificates can be read") from error
-    return path
+        except OSError as error:
+            raise NeedsSetting(f"{name} names {path}, in which no certificates can be read") from error
+        return path
+    return True
 
 
 def _in_words(error, folder):
@@ -340,16 +338,15 @@ def _in_words(error, folder):
     said = str(getattr(cause, "strerror", None) or cause).partition(" (_ssl.c")[0]
     said = "".join(filter(str.isprintable, said))[:100]  # some of it is what a server sent
     status = getattr(getattr(error, "response", None), "status_code", None)
-    schemes = f"{urlsplit(URL).scheme}_proxy", "all_proxy"  # the first counts, and of two spellings the small one
-    variables = (name for kind in schemes for name in sorted(os.environ)[::-1] if name.lower() == kind)
-    name = next(variables, None)
+    # Of the variables for a proxy, the scheme's own comes before the one for all, and of two spellings the small one.
+    known = {name.lower(): name for name in sorted(os.environ)}
+    name = known.get(f"{urlsplit(URL).scheme}_proxy", known.get("all_proxy"))
     proxy = f"the proxy that {name or 'this system'} names"
-    bundle = next(filter(os.environ.get, BUNDLES), BUNDLES[0])
     to_set = [
         isinstance(error, NeedsSetting) and f"{error}: {said}",
         isinstance(cause, ssl.SSLCertVerificationError)
         and f"the server's certificate is not trusted, {cause.verify_message}: look at the clock of this machine, "
-        f"and name the certificates that your network needs in {bundle}",
+        f"and name the certificates that your network needs in {next(filter(os.environ.get, BUNDLES), BUNDLES[0])}",
         isinstance(error, (kinds.InvalidURL, LocationParseError))
         and name
         and f"{proxy} has no possible address: write it as http://HOST:PORT",

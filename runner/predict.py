@@ -24,7 +24,7 @@ IMAGE = Parameter(
 )
 MODEL = Parameter('MODEL = "fast94"  # which of the networks of the project answers [fast94 | baseline]')
 JSON = Parameter("JSON = 0  # 1, or --json: the answers for programs, on standard output [0..1]")
-AT_ONCE = 500  # pictures in memory
+OFTEN = 500  # pictures, after which a word is said
 # What looks like no path of this system, and what to do about it.
 ELSEWHERE = {
     r"[a-z][a-z0-9+.-]+://|data:": "is an address: save the picture, and name the path of its file",
@@ -88,31 +88,24 @@ def _expand(paths):
 
 def _answers(paths, load, errors):
     """{path: Answer} of the pictures that can be read, and the pixels of the last; adds the others to ``errors``."""
-    classifier, answers, seen = None, {}, None
-    for first in range(0, len(paths), AT_ONCE):
-        pixels = {}
-        for path in paths[first : first + AT_ONCE]:
-            try:
-                pixels[path] = read_picture(path)[1]
-            except BadPicture as reason:
-                errors[path] = _visible(reason)
-        if pixels:
-            classifier = classifier or load()  # only now: TensorFlow takes seconds to start
-            stacked = np.stack(list(pixels.values()))
-            answers |= zip(pixels, classifier.classify(stacked), strict=True)
-            seen = stacked[-1]
-        if len(paths) > AT_ONCE:
-            print(f"{min(first + AT_ONCE, len(paths)):,} of {len(paths):,} pictures", file=sys.stderr)
-    return answers, seen
+    pixels = {}
+    for number, path in enumerate(paths, 1):
+        try:
+            pixels[path] = read_picture(path)[1]
+        except BadPicture as reason:
+            errors[path] = _visible(reason)
+        if number % OFTEN == 0:
+            print(f"{number:,} of {len(paths):,} pictures are read", file=sys.stderr)
+    if not pixels:
+        return {}, None
+    stacked = np.stack(list(pixels.values()))
+    return dict(zip(pixels, load().classify(stacked), strict=True)), stacked[-1]
 
 
 def _load(project, name, card):
-    from cifar_helpers.classifier import DamagedModel, load_classifier
+    from cifar_helpers.classifier import load_classifier  # only now: TensorFlow takes seconds to start
 
-    try:
-        return load_classifier(require_as_made(project, f"models/{name}.keras"), card)
-    except DamagedModel as reason:
-        raise BadRequest(str(reason)) from None
+    return load_classifier(require_as_made(project, f"models/{name}.keras"), card)
 
 
 def _one(project, path, answer, pixels, card):

@@ -137,39 +137,37 @@ def of_inks(lab):
     return struct.pack(">I", 4 + len(head) + len(table)) + head + table
 
 
-PROFILES = {  # what it is: the mode of a red picture, its profile, and the colour that is seen; without one, as it was
-    "red and blue swapped": ("RGB", SWAPPED, RED[::-1]),
-    "transparent and swapped": ("RGBA", SWAPPED, RED[::-1]),
-    "a palette, swapped": ("P", SWAPPED, RED[::-1]),
-    "sRGB": ("RGB", SRGB, None),
-    "grey": ("L", LINEAR, (160, 160, 160)),
-    "grey, transparent": ("LA", LINEAR, (160, 160, 160)),
-    "inks": ("CMYK", of_inks([255, 128, 128]), WHITE),
-    "inks in a picture of lights": ("RGB", of_inks([255, 128, 128]), None),
-    "lights in a picture of inks": ("CMYK", SWAPPED, None),
-    "grey in a picture of colours": ("RGB", LINEAR, None),
-    "colours in a grey picture": ("L", SWAPPED, None),
-    "damaged": ("RGB", SWAPPED[:300], None),
-    "noise": ("RGB", bytes(range(256)), None),
-    "of too many steps": ("RGB", SWAPPED + b"mpet", None),
-    "huge": ("RGB", SWAPPED + bytes(10**7), None),
+# What it is: the ending of a red picture's file, its mode, its profile, and the colour that is seen; or as without one.
+PROFILES = {
+    "red and blue swapped": ("png", "RGB", SWAPPED, RED[::-1]),
+    "in a JPEG file": ("jpg", "RGB", SWAPPED, RED[::-1]),
+    "in a WebP file": ("webp", "RGB", SWAPPED, RED[::-1]),
+    "in an AVIF file": ("avif", "RGB", SWAPPED, RED[::-1]),
+    "transparent and swapped": ("tif", "RGBA", SWAPPED, RED[::-1]),
+    "a palette, swapped": ("tif", "P", SWAPPED, RED[::-1]),
+    "sRGB": ("tif", "RGB", SRGB, None),
+    "grey": ("tif", "L", LINEAR, (160, 160, 160)),
+    "grey, transparent": ("tif", "LA", LINEAR, (160, 160, 160)),
+    "inks": ("tif", "CMYK", of_inks([255, 128, 128]), WHITE),
+    "inks in a picture of lights": ("tif", "RGB", of_inks([255, 128, 128]), None),
+    "lights in a picture of inks": ("tif", "CMYK", SWAPPED, None),
+    "grey in a picture of colours": ("tif", "RGB", LINEAR, None),
+    "colours in a grey picture": ("tif", "L", SWAPPED, None),
+    "damaged": ("tif", "RGB", SWAPPED[:300], None),
+    "noise": ("tif", "RGB", bytes(range(256)), None),
+    "of too many steps": ("tif", "RGB", SWAPPED + b"mpet", None),
+    "huge": ("tif", "RGB", SWAPPED + bytes(10**7), None),
 }
 
 
 @pytest.mark.parametrize("what", PROFILES)
 def test_a_colour_profile_counts_where_it_makes_sense(tmp_path, what):
-    mode, profile, colour = PROFILES[what]
+    ending, mode, profile, colour = PROFILES[what]
     picture = Image.new("RGB", (40, 40), RED).convert(mode)
-    picture.save(tmp_path / "plain.tif")
-    picture.save(tmp_path / "profile.tif", icc_profile=profile)
-    pixels = seen(tmp_path / "profile.tif")
-    assert close(pixels[9, 5], colour, 30) if colour else (pixels == seen(tmp_path / "plain.tif")).all()
-
-
-@pytest.mark.parametrize("ending", ["png", "jpg", "webp", "avif"])
-def test_every_format_may_have_a_profile(tmp_path, ending):
-    halves().save(tmp_path / f"picture.{ending}", icc_profile=SWAPPED)
-    assert close(seen(tmp_path / f"picture.{ending}")[16, 4], RED[::-1])
+    picture.save(tmp_path / f"plain.{ending}")
+    picture.save(tmp_path / f"profile.{ending}", icc_profile=profile)
+    pixels = seen(tmp_path / f"profile.{ending}")
+    assert close(pixels[9, 5], colour, 30) if colour else (pixels == seen(tmp_path / f"plain.{ending}")).all()
 
 
 # --- what is refused ---
@@ -183,35 +181,12 @@ def refusal(path):
     return sentence
 
 
-BOMBS = [
-    b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0) for side in (7100, 60000)
-]
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg xmlns='x'/>", bytes(range(256)) * 9, *BOMBS]
-)
-def test_what_is_no_picture_or_a_bomb_is_refused(tmp_path, content):
-    path = tmp_path / "picture.png"
-    path.write_bytes(content)
-    assert ("more than 50,000,000 pixels" if content in BOMBS else "is not a picture") in refusal(path)
-
-
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "bmp", "tif"])
 def test_half_a_file_is_refused(tmp_path, ending):
     path = tmp_path / f"half.{ending}"
     noise(90).save(path)
     os.truncate(path, path.stat().st_size // 2)
     assert "damaged" in (sentence := refusal(path)) or "is not a picture" in sentence
-
-
-def test_missing_files_folders_and_pipes_are_refused(tmp_path):
-    os.mkfifo(tmp_path / "pipe.png")
-    assert "There is no file" in refusal(tmp_path / "missing.png")
-    assert "There is no file" in refusal("zero\0byte.png")
-    assert "There is no file" in refusal("n" * 5000)
-    assert "is a folder" in refusal(tmp_path)
-    assert "is not a regular file" in refusal(tmp_path / "pipe.png")
 
 
 def test_a_folder_gives_its_pictures_in_order_and_one_of_other_things_is_refused(tmp_path):
