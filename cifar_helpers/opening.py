@@ -28,7 +28,7 @@ SECONDS = 10
 MOST_PROFILE = 10_000_000  # bytes of a colour profile; those of printers take a few millions
 # Colours of all kinds, as a picture: what a profile changes is seen of them.
 COLOURS = Image.fromarray(np.indices((16, 16, 16), np.uint8).T.reshape(64, 64, 3) * np.uint8(17))
-ROUNDING = 3  # of 255: what differs less is the same colour
+ROUNDING = 5  # of 255: what differs less is the same colour
 
 
 class BadPicture(ValueError):
