@@ -38,7 +38,8 @@ class BadPicture(ValueError):
 def open_picture(path):
     """Return the picture in the file ``path``, turned as its EXIF data say; of moving pictures the first frame.
 
-    Returns a ``PIL.Image.Image`` in mode RGB, or RGBA if anything may be transparent, 8 bits to a channel.
+    Returns a ``PIL.Image.Image`` in mode RGB, or RGBA if anything may be transparent, 8 bits to a channel, in the
+    colours that screens show: a colour profile that comes with the file has been followed.
     Raises BadPicture, whatever is in the file.
     """
     path = Path(path)
@@ -63,7 +64,7 @@ def _in_words(error):
         UnidentifiedImageError: f"is not a picture in a format that is read ({', '.join(FORMATS)}): save it as PNG",
         Image.DecompressionBombError: f"unpacks to more than {MOST_PIXELS:,} pixels: make a smaller copy of it",
         OverTime: f"takes more than {SECONDS} seconds to unpack: make a smaller copy of it",
-        PermissionError: "cannot be opened: you are not permitted to read it",
+        OSError if getattr(error, "errno", None) else (): f"cannot be read: {getattr(error, 'strerror', '')}",
         MemoryError: "needs too much memory to unpack: make a smaller copy of it",
         # What a decoder raises on damaged bytes is anything from OSError to struct.error.
         Exception: "is damaged: it begins like a picture, but cannot be unpacked",

