@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError, features
 
 from cifar_helpers.limits import OverTime, memory_limit, time_limit
 
@@ -26,6 +26,7 @@ MOST_BYTES = 100_000_000  # of the file
 MEMORY = 950_000_000  # bytes
 SECONDS = 10
 MOST_PROFILE = 10_000_000  # bytes of a colour profile; those of printers take a few millions
+PngImagePlugin.MAX_TEXT_CHUNK = MOST_PROFILE  # Pillow's own limit for one in a PNG file is 1 MB
 # Colours of all kinds, as a picture: what a profile changes is seen of them.
 COLOURS = Image.fromarray(np.indices((16, 16, 16), np.uint8).T.reshape(64, 64, 3) * np.uint8(17))
 ROUNDING = 5  # of 255: what differs less is the same colour
@@ -67,7 +68,7 @@ def _in_words(error):
         OSError if getattr(error, "errno", None) else (): f"cannot be read: {getattr(error, 'strerror', '')}",
         MemoryError: "needs too much memory to unpack: make a smaller copy of it",
         # What a decoder raises on damaged bytes is anything from OSError to struct.error.
-        Exception: "is damaged: it begins like a picture, but cannot be unpacked",
+        Exception: "is damaged or of a rare kind: it begins like a picture, but cannot be unpacked",
     }
     return next(sentence for kind, sentence in words.items() if isinstance(error, kind))
 

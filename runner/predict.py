@@ -27,7 +27,7 @@ JSON = Parameter("JSON = 0  # 1, or --json: the answers for programs, on standar
 OFTEN = 500  # pictures, after which a word is said
 # What looks like no path of this system, and what to do about it.
 ELSEWHERE = {
-    r"[a-z][a-z0-9+.-]+://|data:": "is an address: save the picture, and name the path of its file",
+    r"[a-z][a-z0-9+.-]+://|data:|file:": "is an address: save the picture, and name the path of its file",
     r"[a-z]:[\\/]|\\\\": "is a path of Windows: name it as this system does; in WSL, C:\\ is /mnt/c/",
 }
 

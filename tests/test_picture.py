@@ -156,6 +156,7 @@ PROFILES = {
     "damaged": ("tif", "RGB", SWAPPED[:300], None),
     "noise": ("tif", "RGB", bytes(range(256)), None),
     "of too many steps": ("tif", "RGB", SWAPPED + b"mpet", None),
+    "large": ("png", "RGB", SWAPPED + bytes(2 * 10**6), RED[::-1]),
     "huge": ("tif", "RGB", SWAPPED + bytes(10**7), None),
 }
 

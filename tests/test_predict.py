@@ -104,7 +104,7 @@ REFUSED = {  # what is asked for, and what is said about it
     "\udcff": r"There is no file '\udcff'.",
     "zero\0byte": "There is no file 'zero",
     "https://example.com/cat.jpg": "https://example.com/cat.jpg is an address: save the picture, and name",
-    "file:///pictures/cat.jpg": "is an address: ",
+    "file:/pictures/cat.jpg": "is an address: ",
     "data:image/png;base64,iVBORw0KGgo=": "is an address: ",
     r"C:\Users\me\cat.png": r"C:\Users\me\cat.png is a path of Windows: ",
 }
