@@ -125,12 +125,15 @@ def _in_srgb(picture):
     # A profile of many steps, each of a few bytes, would keep the library at work for hours.
     if not isinstance(profile, bytes) or len(profile) > MOST_PROFILE or b"mpet" in profile:
         return plain
-    source = plain.getchannel(0) if grey else picture if picture.mode in ("CMYK", "RGB") else plain.convert("RGB")
+    source = plain.getchannel(0) if grey else picture if picture.mode == "CMYK" else plain
     try:
         ours, its = ImageCms.createProfile("sRGB"), ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        transform = ImageCms.ImageCmsTransform(its, ImageCms.ImageCmsProfile(ours), source.mode, "RGB")
-        if source.mode == "RGB" and np.abs(np.int16(COLOURS) - transform.apply(COLOURS)).max() <= ROUNDING:
-            return plain
+        mode = plain.mode if source is plain else "RGB"
+        transform = ImageCms.ImageCmsTransform(its, ImageCms.ImageCmsProfile(ours), source.mode, mode)
+        if source is plain:
+            known = COLOURS.convert(mode)
+            is_same = np.abs(np.int16(known) - transform.apply(known)).max() <= ROUNDING
+            return plain if is_same else transform.apply_in_place(plain)  # a second one would take too much memory
         shown = transform.apply(source)
     except (ImportError, OSError, ValueError):  # it is damaged, or not for such pictures, or nothing here reads any
         return plain

@@ -324,6 +324,7 @@ def test_download_happens_once_and_leaves_the_archive_and_nothing_else(server, t
     assert server.served == 1 and cached(tmp_path) == [fetch.KERAS_ARCHIVE]
 
 
+@pytest.mark.full  # only a newer Keras can look elsewhere, and importing it takes longer than all other downloads
 def test_keras_finds_what_was_downloaded(server, tmp_path):
     server.answers = iter([FINE])
     data.load_cifar10()

@@ -127,8 +127,8 @@ BOMBS = {
 
 # Formats whose decoders need the most memory for a pixel, each with a mode and what to save it with.
 GREATEST = {
-    "webp": ("RGBA", {"lossless": True, "method": 0}),
-    "jpg": ("RGB", {"progressive": True, "icc_profile": SWAPPED}),
+    "webp": ("RGBA", {"lossless": True, "method": 0, "icc_profile": SWAPPED}),
+    "jpg": ("RGB", {"progressive": True}),
     "png": ("I;16", {}), "tif": ("F", {"compression": "tiff_deflate"}),
 }  # fmt: skip
 
