@@ -1,6 +1,8 @@
 """A trained network as a reader uses it: pixels in, calibrated probabilities or "none of these" out."""
 
+import contextlib
 import hashlib
+import json
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ NONE = "none of these"
 
 class DamagedModel(RuntimeError):
     """A model file is not the one that its card describes."""
+
+    status = 2  # a command ends with this
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,20 @@ def load_classifier(path, card):
             with SafeModeScope(True):
                 return Classifier(keras.models.load_model(copy, compile=False, safe_mode=True), card)
         except Exception:  # what Keras raises for a file that makes no sense is anything
-            raise DamagedModel(
-                f"{path.name} is no network that Keras loads safely: restore models/ from git."
-            ) from None
+            reason = _of_a_newer_keras(copy) or "is no network that Keras loads safely: restore models/ from git"
+            raise DamagedModel(f"{path.name} {reason}.") from None
+
+
+def _of_a_newer_keras(path):
+    """What to do about a file that a newer Keras than this one has saved; "" for any other."""
+    import keras
+    from packaging.version import Version
+
+    with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive, archive.open("metadata.json") as file:
+        needed = json.loads(file.read(10_000))["keras_version"]  # the rest of a file that makes no sense may be endless
+        if Version(needed) > Version(keras.__version__):
+            return f"needs Keras {needed}, and this is {keras.__version__}: install what environment.yml asks for"
+    return ""
 
 
 def show_answer(picture, pixels, likely, threshold=None):

@@ -10,12 +10,14 @@ import hashlib
 import io
 import os
 import pickle
+import ssl
 import stat
 import sys
 import tarfile
 import tempfile
 from collections import namedtuple
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -26,6 +28,8 @@ URL_BYTES = 170_498_071
 TIMEOUT = (10, 30)  # seconds to connect; seconds without a byte before an attempt is given up
 LONGEST = 1800  # seconds that an attempt may take, however a server keeps it waiting
 RETRIES = 2
+# The variables that name certificates to trust, the first that is set counts; requests knows all but the last.
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 # The name under which keras.datasets.cifar10 keeps the downloaded archive, and the folder into which it unpacks it.
 KERAS_ARCHIVE = "cifar-10-batches-py-target_archive"
@@ -45,6 +49,16 @@ class DataDamaged(DataUnavailable):
     """A file is there, but it is not the official one."""
 
 
+class NeedsSetting(DataUnavailable):
+    """There is a network, but a certificate or a proxy that the person has to set, or to set right, is in the way."""
+
+    status = 2  # a command ends with this, instead of going on without the images that somebody expects
+
+
+class _WebPage(ValueError):
+    """A page arrived instead of a file."""
+
+
 def cifar10():
     """Return the images of CIFAR-10 from the first of its places that has them.
 
@@ -53,17 +67,7 @@ def cifar10():
     then downloads the archive that `keras.datasets.cifar10` downloads, to where Keras finds it too. Files are parsed
     only if their published checksums are right.
 
-    Returns
-    -------
-    (x_train, y_train), (x_test, y_test)
-        uint8 images of shape (n, 32, 32, 3) with pixels 0-255, uint8 labels 0-9 of shape (n, 1); n: 50,000, 10,000.
-
-    Raises
-    ------
-    DataUnavailable
-        When the images are in none of these places, or CIFAR10_DIR is set and lacks them.
-    DataDamaged
-        When CIFAR10_DIR holds a file that is not the official one.
+    Returns and raises what `cifar_helpers.data.load_cifar10` does, which compares the checksum of the images.
     """
     if chosen := os.environ.get("CIFAR10_DIR"):
         # Whoever set the variable wants these files: nothing is downloaded behind their back.
@@ -182,17 +186,11 @@ def _copies_in(place):
 
 def _read_folder(folder, layout):
     paths = [folder / name for name in layout.digests]
-    return [_parse_verified(layout, path.name, _content(path), path) for path in paths]
-
-
-def _content(path):
-    _require_regular(path, WAYS_BACK)
-    return path.read_bytes()
+    return [_parse_verified(layout, path.name, _regular(path, WAYS_BACK).read_bytes(), path) for path in paths]
 
 
 def _read_archive(path):
-    _require_regular(path, WAYS_BACK)
-    with open(path, "rb") as file:
+    with open(_regular(path, WAYS_BACK), "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
         layout = next((layout for layout in _LAYOUTS if layout.archive_sha256 == found), None)
         if layout is None:
@@ -216,13 +214,14 @@ def _member(archive, name):
     return archive.extractfile(member).read()
 
 
-def _require_regular(path, ways):
-    """Raise DataDamaged for a pipe, a device or a file that is far too large: reading them would never end."""
+def _regular(path, ways):
+    """Return `path`; raise DataDamaged for a pipe, a device or a far too large file: reading it would never end."""
     found = os.stat(path)
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # opening a folder says what is wrong
         raise DataDamaged(f"{path} is not a regular file; {ways}.")
     if found.st_size > MOST_BYTES:
         raise DataDamaged(f"{path} is not the official file ({found.st_size:,} bytes are too many); {ways}.")
+    return path
 
 
 def _parse_verified(layout, name, content, path):
@@ -261,7 +260,7 @@ def _download():
 
     folder = _folder_to_write()
     if os.path.exists(folder / KERAS_ARCHIVE):  # pooch reads it, to see whether it has to be replaced
-        _require_regular(folder / KERAS_ARCHIVE, f"remove it, or {WAYS_OUT}")
+        _regular(folder / KERAS_ARCHIVE, f"remove it, or {WAYS_OUT}")
     pooch.get_logger().setLevel("ERROR")  # its messages hold absolute paths, which would end up on pages
     fetcher = pooch.create(
         path=folder,
@@ -273,20 +272,16 @@ def _download():
     try:
         # pooch writes to a temporary file beside the target and renames it once its checksum is right.
         return Path(fetcher.fetch(KERAS_ARCHIVE, downloader=_fetch))
-    except (OSError, ValueError, OverTime) as error:
-        reason = _in_words(error, folder)
-    raise DataUnavailable(
-        f"CIFAR-10 is not on this machine and could not be downloaded from {URL} ({reason}); {WAYS_OUT}."
-    )
+    except (OSError, ValueError, OverTime, NeedsSetting) as error:
+        kind, reason = _in_words(error, folder)
+    raise kind(f"CIFAR-10 is not on this machine and could not be downloaded from {URL} ({reason}); {WAYS_OUT}.")
 
 
 def _folder_to_write():
     usual, substitute = _keras_folders()
-    try:
+    with contextlib.suppress(OSError):  # Keras, too, goes on with the substitute
         if usual.is_absolute():
             usual.parent.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        pass  # Keras, too, goes on with the substitute
     return usual if usual.is_absolute() and os.access(usual.parent, os.W_OK) else substitute
 
 
@@ -296,16 +291,18 @@ def _fetch(url, path, _):
     from tqdm import tqdm
 
     print(f"Downloading CIFAR-10 ({URL_BYTES // 10**6} MB) from {url}", file=sys.stderr)
+    shown = {"desc": "CIFAR-10", "unit": "B", "unit_scale": True, "ncols": 79}
     # A terminal redraws the bar in place; a log or a notebook gets a line of it now and then.
-    rarely = 0.1 if sys.stderr.isatty() else 10
-    shown = {"desc": "CIFAR-10", "unit": "B", "unit_scale": True, "ncols": 79, "mininterval": rarely}
+    shown["mininterval"] = 0.1 if sys.stderr.isatty() else 10
     # A server must not pack the archive once more.
-    request = {"headers": {"Accept-Encoding": "identity"}, "hooks": {"response": _leave}, "timeout": TIMEOUT}
-    with time_limit(LONGEST), requests.get(url, stream=True, **request) as response:
+    request = {"headers": {"Accept-Encoding": "identity"}, "hooks": {"response": _leave}, "verify": _trusted()}
+    with time_limit(LONGEST), requests.get(url, stream=True, timeout=TIMEOUT, **request) as response:
         response.raise_for_status()
         response.raw.headers.pop("Content-Encoding", None)  # some servers name the archive's own, which stays packed
         with open(path, "wb") as file, tqdm(total=URL_BYTES, **shown) as bar:
             for chunk in response.iter_content(2**16):
+                if not bar.n and chunk.lstrip()[:1] == b"<":
+                    raise _WebPage
                 bar.update(len(chunk))
                 if bar.n > URL_BYTES:
                     raise ValueError("longer than the archive")
@@ -318,17 +315,56 @@ def _leave(response, **_):
         response.close()
 
 
-def _in_words(error, folder):
-    """Return why a download failed."""
-    import requests
+def _trusted():
+    """Return the certificates to trust, as `requests.get` takes them."""
+    for name in filter(os.environ.get, BUNDLES):
+        path = os.environ[name]
+        try:
+            ssl.create_default_context(**{"capath" if os.path.isdir(path) else "cafile": path})
+        except OSError as error:
+            raise NeedsSetting(f"{name} names {path}, in which no certificates can be read") from error
+        return path
+    return True
 
+
+def _in_words(error, folder):
+    """Return what a failed download is raised as, and why it failed."""
+    from requests import exceptions as kinds
+    from urllib3.exceptions import LocationParseError
+
+    cause = error
+    while cause.__context__:  # what was wrong in the end, below all that libraries made of it
+        cause = cause.__context__
+    said = str(getattr(cause, "strerror", None) or cause).partition(" (_ssl.c")[0]
+    said = "".join(filter(str.isprintable, said))[:100]  # some of it is what a server sent
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    # Of the variables for a proxy, the scheme's own comes before the one for all, and of two spellings the small one.
+    known = {name.lower(): name for name in sorted(os.environ)}
+    name = known.get(f"{urlsplit(URL).scheme}_proxy", known.get("all_proxy"))
+    proxy = f"the proxy that {name or 'this system'} names"
+    to_set = [
+        isinstance(error, NeedsSetting) and f"{error}: {said}",
+        isinstance(cause, ssl.SSLCertVerificationError)
+        and f"the server's certificate is not trusted, {cause.verify_message}: look at the clock of this machine, "
+        f"and name the certificates that your network needs in {next(filter(os.environ.get, BUNDLES), BUNDLES[0])}",
+        isinstance(error, (kinds.InvalidURL, LocationParseError))
+        and name
+        and f"{proxy} has no possible address: write it as http://HOST:PORT",
+        "SOCKS" in str(error) and f"{proxy} needs the package PySocks: install it, or name another",
+        (status == 407 or "failed: 407" in said)
+        and f"{proxy} wants a password, {said}: write it as http://NAME:PASSWORD@HOST:PORT",
+        isinstance(error, kinds.ProxyError) and f"{proxy} lets nothing through: {said}",
+    ]
+    if any(to_set):
+        return NeedsSetting, next(filter(None, to_set))
     words = {
-        requests.HTTPError: f"the server answered {getattr(getattr(error, 'response', None), 'status_code', None)}",
-        requests.TooManyRedirects: "the server sends from one address to the next",
-        requests.Timeout: "the server did not answer in time",
+        kinds.HTTPError: f"the server answered {status}",
+        kinds.TooManyRedirects: "the server sends from one address to the next",
+        kinds.Timeout: "the server did not answer in time",
         OverTime: f"it took more than {LONGEST / 60:.0f} minutes",
-        requests.RequestException: "the connection failed, broke off or stood still",
+        (kinds.RequestException, LocationParseError): f"the connection failed, broke off or stood still: {said}",
+        _WebPage: "a web page arrived instead, as in a network that wants you to log in with a browser first",
         ValueError: "what arrived is not the official archive",
-        OSError: f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}",
+        OSError: f"{folder} cannot be written: {said}",
     }
-    return next(sentence for kind, sentence in words.items() if isinstance(error, kind))
+    return DataUnavailable, next(sentence for kind, sentence in words.items() if isinstance(error, kind))

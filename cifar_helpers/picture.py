@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from cifar_helpers.opening import FORMATS, BadPicture, open_picture
+from cifar_helpers.opening import FORMATS, OTHER_ENDINGS, BadPicture, open_picture
 
 __all__ = ["BadPicture", "pictures_in", "read_picture"]
 
@@ -33,10 +33,12 @@ def read_picture(path, size=32):
 def pictures_in(folder):
     """Return the paths of the files in ``folder`` whose names end like those of pictures, sorted.
 
+    Also of those that `read_picture` will refuse, so that none is passed over without a word.
+
     Raises BadPicture if there is none.
     """
     Image.init()
-    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
+    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS} | {*OTHER_ENDINGS}
     found = sorted(
         path for path in Path(folder).iterdir()
         if path.suffix.lower() in endings and not path.name.startswith(".") and not path.is_dir()

@@ -12,6 +12,5 @@ if __name__ == "__main__":
         status = main(sys.argv[1:])
         if sys.argv[1:2] == ["predict"]:  # TensorFlow takes a second to put away what ends with the process anyway
             print(end="", flush=True)
-            print(end="", file=sys.stderr, flush=True)
             os._exit(status)
         sys.exit(status)

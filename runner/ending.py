@@ -33,8 +33,11 @@ def in_one_sentence(interrupted):
     the exit status and its message the sentence.
     """
 
+    _mend_streams()
+
     def at_once(*_):
-        os.write(2, f"\n{interrupted}\n".encode())
+        with contextlib.suppress(OSError):
+            os.write(2, f"\n{interrupted}\n".encode())
         os._exit(128 + received[0])
 
     def stop(number, _):
@@ -63,14 +66,24 @@ def in_one_sentence(interrupted):
         if received:
             at_once()
         if sentence := str(error) if hasattr(error, "status") else in_words(error):
-            with contextlib.suppress(OSError):
-                print(end="", flush=True)
-            print(sentence, file=sys.stderr, flush=True)
+            for words, stream in (("", sys.stdout), (f"{sentence}\n", sys.stderr)):
+                with contextlib.suppress(OSError):
+                    print(end=words, file=stream, flush=True)
             os._exit(getattr(error, "status", 1))  # on a full disk, what is still to be flushed would fail as well
         raise
     finally:
         for number in listening:  # all is done: what is left is Python's own way out
             signal.signal(number, signal.SIG_IGN)
+
+
+def _mend_streams():
+    """Lead nowhere what the caller has closed: the next file that is opened would stand in its place."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        setattr(sys, name, getattr(sys, name) or open(os.devnull, "w"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # the name of a file may hold anything
 
 
 @contextlib.contextmanager
@@ -91,6 +104,8 @@ def in_words(error):
     name = error.filename or "what it writes"
     if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
         return "There is no folder for temporary files that may be written to: name one with the variable TMPDIR."
+    if error.errno == errno.EBADF and error.filename is None:
+        return "The output of this command leads to what cannot be written to."
     # Some libraries give the text only.
     if error.errno in NO_SPACE or any(os.strerror(number) in str(error) for number in NO_SPACE):
         return (

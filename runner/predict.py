@@ -24,7 +24,12 @@ IMAGE = Parameter(
 )
 MODEL = Parameter('MODEL = "fast94"  # which of the networks of the project answers [fast94 | baseline]')
 JSON = Parameter("JSON = 0  # 1, or --json: the answers for programs, on standard output [0..1]")
-AT_ONCE = 500  # pictures in memory
+OFTEN = 500  # pictures, after which a word is said
+# What looks like no path of this system, and what to do about it.
+ELSEWHERE = {
+    r"[a-z][a-z0-9+.-]+://|data:|file:": "is an address: save the picture, and name the path of its file",
+    r"[a-z]:[\\/]|\\\\": "is a path of Windows: name it as this system does; in WSL, C:\\ is /mnt/c/",
+}
 
 
 def main(project, words):
@@ -38,9 +43,6 @@ def main(project, words):
     paths, errors = _expand(paths)
     model = given.get("MODEL", MODEL.default)
     card = read_whole(require_as_made(project, "models/cards.json"))[model]
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a file's name may hold what the terminal cannot show
-            stream.reconfigure(errors="backslashreplace")
     answers, seen = _answers(paths, lambda: _load(project, model, card), errors)
     for error in errors.values():
         print(error, file=sys.stderr)
@@ -71,45 +73,39 @@ def _split(text):
 def _expand(paths):
     """Folders replaced by their pictures: a list of paths and {path: error}."""
     found, errors = [], {}
-    for path in map(Path, map(os.path.expanduser, paths)):
+    for path in map(os.path.expanduser, paths):
+        elsewhere = [reason for kind, reason in ELSEWHERE.items() if re.match(kind, path, re.I)]
         try:
-            found += pictures_in(path) if path.is_dir() else [path]
+            if elsewhere and not os.path.lexists(path):
+                raise BadPicture(f"{path} {elsewhere[0]}.")
+            found += pictures_in(path) if os.path.isdir(path) else [Path(path)]
         except BadPicture as reason:
             errors[path] = _visible(reason)
-        except PermissionError:
-            errors[path] = _visible(f"{path} cannot be opened: you are not permitted to look there.")
-        except (OSError, ValueError):  # no possible name of a file
-            found.append(path)
+        except OSError as reason:
+            errors[path] = _visible(f"{path} cannot be opened: {reason.strerror}.")
     return list(dict.fromkeys(found)), errors
 
 
 def _answers(paths, load, errors):
     """{path: Answer} of the pictures that can be read, and the pixels of the last; adds the others to ``errors``."""
-    classifier, answers, seen = None, {}, None
-    for first in range(0, len(paths), AT_ONCE):
-        pixels = {}
-        for path in paths[first : first + AT_ONCE]:
-            try:
-                pixels[path] = read_picture(path)[1]
-            except BadPicture as reason:
-                errors[path] = _visible(reason)
-        if pixels:
-            classifier = classifier or load()  # only now: TensorFlow takes seconds to start
-            stacked = np.stack(list(pixels.values()))
-            answers |= zip(pixels, classifier.classify(stacked), strict=True)
-            seen = stacked[-1]
-        if len(paths) > AT_ONCE:
-            print(f"{min(first + AT_ONCE, len(paths)):,} of {len(paths):,} pictures", file=sys.stderr)
-    return answers, seen
+    pixels = {}
+    for number, path in enumerate(paths, 1):
+        try:
+            pixels[path] = read_picture(path)[1]
+        except BadPicture as reason:
+            errors[path] = _visible(reason)
+        if number % OFTEN == 0:
+            print(f"{number:,} of {len(paths):,} pictures are read", file=sys.stderr)
+    if not pixels:
+        return {}, None
+    stacked = np.stack(list(pixels.values()))
+    return dict(zip(pixels, load().classify(stacked), strict=True)), stacked[-1]
 
 
 def _load(project, name, card):
-    from cifar_helpers.classifier import DamagedModel, load_classifier
+    from cifar_helpers.classifier import load_classifier  # only now: TensorFlow takes seconds to start
 
-    try:
-        return load_classifier(require_as_made(project, f"models/{name}.keras"), card)
-    except DamagedModel as reason:
-        raise BadRequest(str(reason)) from None
+    return load_classifier(require_as_made(project, f"models/{name}.keras"), card)
 
 
 def _one(project, path, answer, pixels, card):

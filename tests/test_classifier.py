@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from cifar_helpers.classifier import Classifier, DamagedModel, load_classifier, show_answer
+from cifar_helpers.classifier import Classifier, show_answer
 
 CLASSES = ["bat", "cow", "elk"]
 LOGITS = np.array([[2, 0, -1], [0, 1, 0.5], [-1, 0, 3]], np.float32)
@@ -45,13 +45,6 @@ def test_what_is_not_as_likely_as_the_threshold_is_none_of_these():
     assert (unsure.text, unsure.accepted) == ("none of these", False)
     least = float(classifier().probabilities(images(1)).max())
     assert classifier(threshold=least).classify(images(1))[0].accepted
-
-
-def test_a_file_that_is_not_the_cards_is_not_loaded(tmp_path):
-    path = tmp_path / "model.keras"
-    path.write_bytes(b"something else")
-    with pytest.raises(DamagedModel, match="model.keras is not the file that its card describes"):
-        load_classifier(path, {"sha256": "0" * 64})
 
 
 def test_an_answer_is_drawn_with_the_picture_and_its_pixels():

@@ -12,10 +12,11 @@ from PIL import Image
 from cifar_helpers import artefacts, data
 from cifar_helpers.classifier import load_classifier
 from runner import predict
-from runner.chapters import BadRequest, Chapter
+from runner.chapters import BadRequest
 from runner.digests import file_digest
 from runner.integrity import require_as_made
 from runner.project import HERE, Project
+from tiny_cifar import write
 
 CARDS = artefacts.read_json(HERE.models / "cards.json")
 
@@ -91,21 +92,46 @@ def test_one_assignment_names_one_path_or_several(tmp_path, monkeypatch, text, p
     assert predict._split(text) == paths
 
 
-@pytest.mark.parametrize("kind", ["missing", "folder", "text", "name" * 100, "\udcff"])
-def test_a_bad_file_is_one_sentence_and_status_2(tmp_path, run, kind):
+REFUSED = {  # what is asked for, and what is said about it
+    "missing": "There is no file 'missing'.",
+    "folder": "folder holds no pictures",
+    "text": "text is not a picture in a format that is read (",
+    "photos": "photo.heic is not a picture in a format that is read (",  # a folder: its text file is no matter
+    "photo?.png": "There is no file 'photo?.png'.",
+    "~nobody-here/a.png": "There is no file '~nobody-here/a.png'.",
+    '"text': "There is no file '\"text'.",
+    "name" * 100: "There is no file 'name",
+    "\udcff": r"There is no file '\udcff'.",
+    "zero\0byte": "There is no file 'zero",
+    "https://example.com/cat.jpg": "https://example.com/cat.jpg is an address: save the picture, and name",
+    "file:/pictures/cat.jpg": "is an address: ",
+    "data:image/png;base64,iVBORw0KGgo=": "is an address: ",
+    r"C:\Users\me\cat.png": r"C:\Users\me\cat.png is a path of Windows: ",
+}
+
+
+@pytest.mark.parametrize("asked", REFUSED)
+def test_what_is_no_picture_is_one_sentence_and_status_2(tmp_path, monkeypatch, run, asked):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
-    (tmp_path / "text").write_text("no picture")
-    status, output, errors = run(f"IMAGE={tmp_path / kind}")
-    assert (status, output, errors.count("\n")) == (2, "", 1) and str(tmp_path) in errors
+    write(tmp_path, {"text": b"no picture"})
+    write(
+        tmp_path / "photos", {"photo.heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "text.txt": b"", ".hidden.png": b""}
+    )
+    status, output, errors = run(f"IMAGE={asked}")
+    assert (status, output, errors.count("\n")) == (2, "", 1) and REFUSED[asked] in errors
 
 
-def test_the_command_sets_up_what_it_needs(tmp_path):
-    """As the Makefile calls it, with names that standard output could not show."""
+@pytest.mark.parametrize("streams", ["", pytest.param("<&- >&- 2>&-", marks=pytest.mark.full)])
+def test_the_command_sets_up_what_it_needs(tmp_path, streams):
+    """As the Makefile calls it, with names that its output cannot show, and with output that leads nowhere."""
     command = [sys.executable, "-m", "runner", "predict", "IMAGE=docs/predictions.png", tmp_path / "\u2603.png"]
-    variables = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(command, cwd=HERE.root, env=variables, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stdout.startswith("docs/predictions.png: ") and r"\u2603.png" in done.stderr
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {streams}', "sh", *command], cwd=HERE.root, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, not streams)
+    assert streams or done.stdout.startswith("docs/predictions.png: ") and r"\u2603.png" in done.stderr
 
 
 # --- answers ---
@@ -174,24 +200,12 @@ def test_there_is_a_card_for_every_model_and_they_are_small():
 
 @pytest.mark.skipif("CIFAR10_DIR" not in os.environ, reason="needs the real images: set CIFAR10_DIR")
 @pytest.mark.parametrize("name", CARDS)
-def test_the_shipped_weights_score_what_their_card_says(name):
+def test_the_shipped_weights_score_what_their_card_says(name, times):
+    """Of all images with FULL=1; otherwise the first ones have to give about the same share."""
     train, test = data.load_cifar10()
-    images, labels = test if CARDS[name]["scored on"] == "test" else data.split_validation(*train)[1]
-    network = load_classifier(HERE.models / f"{name}.keras", CARDS[name])
-    right = int((network.logits(images).argmax(axis=1) == labels[:, 0]).sum())
-    assert len(labels) == CARDS[name]["images"]
-    assert abs(right - CARDS[name]["right"]) <= 3
-
-
-def test_pages_say_what_the_cards_say():
-    shares = {name: f"{card['right'] / card['images']:.2%}" for name, card in CARDS.items()}
-    headline = {
-        number: Chapter(next(HERE.notebooks.glob(f"{number}_*.ipynb"))).notebook["metadata"]["tutorial"]["headline"]
-        for number in ("04", "07")
-    }
-    assert shares["baseline"] in headline["04"] and shares["baseline"] in headline["07"]
-    assert shares["fast94"] in headline["07"]
-    readme = HERE.readme.read_text(encoding="utf-8")
-    assert shares["baseline"] in readme and shares["fast94"] in readme
-    recorded = artefacts.read_json(HERE.results / "fast.json")["fast94"]["scored"]["plain"]
-    assert abs(CARDS["fast94"]["right"] - recorded * CARDS["fast94"]["images"]) <= 5  # that was in bfloat16
+    card = CARDS[name]
+    images, labels = test if card["scored on"] == "test" else data.split_validation(*train)[1]
+    assert len(labels) == card["images"]
+    few = times(500, len(labels))
+    found = load_classifier(HERE.models / f"{name}.keras", card).logits(images[:few]).argmax(axis=1)
+    assert abs((found == labels[:few, 0]).sum() - card["right"] * few / card["images"]) <= times(15, 3)

@@ -4,16 +4,23 @@ import contextlib
 import gzip
 import itertools
 import os
+import shutil
 import socket
 import socketserver
+import ssl
 import struct
+import subprocess
 import threading
 import time
 import types
+import unittest.mock
 
 import pytest
 
 from cifar_helpers import data, fetch
+from runner.ending import BadRequest
+from runner.settings import available_data
+from test_data import refusal
 from tiny_cifar import TINY, assert_tiny, trust, write
 
 ARCHIVE = TINY.python_archive
@@ -72,11 +79,11 @@ CHUNKED = ok("Transfer-Encoding: chunked")
 WHOLE_IN_CHUNKS = CHUNKED + b"%x\r\n%b\r\n0\r\n" % (SIZE, ARCHIVE)
 
 FAILED, LATE, ENDLESS = "broke off or stood still", "did not answer in time", "it took more than"
-WRONG, ASTRAY = "not the official archive", "from one address to the next"
+WRONG, ASTRAY, PAGE = "not the official archive", "from one address to the next", "a web page arrived instead"
 # Each fault with the reason that the reader is given for it.
 FAULTS = {
     "closes without a word": (sends(), FAILED),
-    "talks nonsense": (sends(b"\x00\xff nonsense \r\n\r\n"), FAILED),
+    "talks nonsense": (sends(b"\x00\xff\x1b[2J nonsense \r\n\r\n"), FAILED),
     "resets at once": (sends(then=reset), FAILED),
     "resets in the middle": (sends(announced(), ARCHIVE[: SIZE // 2], then=reset), FAILED),
     "stalls before the headers": (sends(then=stall), LATE),
@@ -97,7 +104,8 @@ FAULTS = {
     "a file that never ends": (repeats(ok(), bytes(2**16), 0), WRONG),
     "the file and more": (sends(announced(SIZE + 1), ARCHIVE + b"!"), WRONG),
     "packed once more": (sends(ok("Content-Encoding: gzip"), gzip.compress(ARCHIVE)), WRONG),
-    "an error page that says 200": (sends(announced(26), b"<html>an error page</html>"), WRONG),
+    "an error page that says 200": (sends(announced(26), b"\n<html>an error page</html>"[:26]), PAGE),
+    "a log-in page of a network": (sends(ok("Content-Type: text/html"), b"<!DOCTYPE html>log in"), PAGE),
     "403": (status(403), "the server answered 403"),
     "404": (status(404), "the server answered 404"),
     "429": (status(429), "the server answered 429"),
@@ -152,7 +160,7 @@ def server(monkeypatch, tmp_path):
     import pooch.core
 
     trust(monkeypatch)
-    for variable in ("CIFAR10_DIR", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+    for variable in ["CIFAR10_DIR", *fetch.BUNDLES, *(name for name in os.environ if name.lower().endswith("_proxy"))]:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(fetch, "_keras_folders", lambda: (tmp_path / "keras/datasets", tmp_path / "other/datasets"))
     monkeypatch.setattr(fetch, "URL_BYTES", SIZE)
@@ -167,10 +175,8 @@ def cached(tmp_path):
 
 
 def refused():
-    with pytest.raises(data.DataUnavailable) as caught:
-        data.load_cifar10()
-    sentence = str(caught.value)
-    assert fetch.URL in sentence and "\n" not in sentence and sentence.endswith("or use DATA=stand-in.")
+    sentence = refusal()
+    assert fetch.URL in sentence and sentence.isprintable()
     return sentence
 
 
@@ -181,7 +187,9 @@ def be_impatient(monkeypatch, name, seconds):
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_that_stays_ends_in_one_sentence_and_leaves_nothing(server, fault, monkeypatch, tmp_path, capsys, name):
+def test_a_fault_that_stays_is_one_sentence_and_one_that_passes_none(
+    server, fault, monkeypatch, tmp_path, capsys, name
+):
     answer, reason = FAULTS[name]
     be_impatient(monkeypatch, name, 0.3)
     server.answers = itertools.repeat(answer)
@@ -196,19 +204,9 @@ def test_a_fault_that_stays_ends_in_one_sentence_and_leaves_nothing(server, faul
     assert server.served == attempts * (31 if reason == ASTRAY else 1)  # 30 redirects are followed
     if reason in (LATE, ASTRAY):
         assert "%" not in printed.err, "a bar without a byte"
-
-
-PASSING = [name for name, (_, reason) in FAULTS.items() if reason != ENDLESS]
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.full] * bool(n % 3)) for n, name in enumerate(PASSING)]
-)
-def test_a_fault_that_passes_ends_well(server, fault, monkeypatch, tmp_path, name):
-    answer, reason = FAULTS[name]
-    be_impatient(monkeypatch, name, 1)
-    server.answers = itertools.chain([answer] * (31 if reason == ASTRAY else 1), itertools.repeat(FINE))
-    with fault("download"):
+    if reason != ENDLESS:  # and one that passes ends well
+        be_impatient(monkeypatch, name, 1)
+        server.answers = itertools.chain([answer] * (31 if reason == ASTRAY else 1), itertools.repeat(FINE))
         assert_tiny(data.load_cifar10())
         assert cached(tmp_path) == [fetch.KERAS_ARCHIVE]
 
@@ -232,38 +230,90 @@ def test_what_looks_odd_but_is_right_is_used(server, fault, answers):
     assert server.served == len(answers)
 
 
-@pytest.mark.parametrize("is_known", [True, False], ids=["refused", "no such name"])
-def test_no_connection_ends_in_one_sentence(server, fault, monkeypatch, is_known):
-    def unknown(*_, **__):
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(fetch, "URL", "http://127.0.0.1:9/")
-    if not is_known:
-        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        ([(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))], "Connection refused"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
+    ],
+)
+def test_without_a_network_the_reason_is_said_and_drawings_are_used(server, fault, monkeypatch, capsys, found, reason):
+    monkeypatch.setattr(socket, "getaddrinfo", unittest.mock.Mock(side_effect=[found] * 3))
     with fault("download"):
-        assert FAILED in (sentence := refused()) and fetch.WAYS_OUT in sentence
+        assert available_data("") == "stand-in"
+        assert f"stood still: {reason}); {fetch.WAYS_OUT}." in capsys.readouterr().out
 
 
-def test_no_more_than_the_archive_is_written_and_it_has_no_name_before_it_is_verified(
-    server, fault, monkeypatch, tmp_path
+ADDRESS, NOTHING = "write it as http://HOST:PORT", "lets nothing through: "
+BUNDLE = "in which no certificates can be read: "
+# What somebody has set and cannot work: {variable: value}, SERVER standing for the server's address, and what is said.
+SETTINGS = {
+    "no such certificates": ({"REQUESTS_CA_BUNDLE": "/nowhere.pem"}, BUNDLE + "No such file or directory"),
+    "no certificates": ({"CURL_CA_BUNDLE": __file__}, BUNDLE + "[X509"),
+    "the first of two counts": ({"SSL_CERT_FILE": "/1", "CURL_CA_BUNDLE": "/2"}, f"CURL_CA_BUNDLE names /2, {BUNDLE}"),
+    "curl's own": ({"SSL_CERT_FILE": "/nowhere.pem"}, "SSL_CERT_FILE names /nowhere.pem, "),
+    "no address": ({"https_proxy": "http://"}, ADDRESS),
+    "no scheme": ({"HTTPS_PROXY": "proxy:3128"}, ADDRESS),
+    "no such scheme": ({"HTTPS_PROXY": "ftp://proxy"}, ADDRESS),
+    "no number": ({"HTTPS_PROXY": "http://proxy:port"}, ADDRESS),
+    "no possible name": ({"ALL_PROXY": "http://proxy..example:1"}, ADDRESS),
+    "SOCKS": ({"HTTPS_PROXY": "socks5://127.0.0.1:9"}, "HTTPS_PROXY names needs the package PySocks"),
+    "dead": ({"all_proxy": "http://127.0.0.1:9"}, f"all_proxy names {NOTHING}Connection refused"),
+    "of two spellings": ({"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://"}, "https_proxy names lets"),
+    "forbids": ({"HTTPS_PROXY": "SERVER 403"}, NOTHING + "Tunnel connection failed: 403 No"),
+    "wants a password": ({"HTTPS_PROXY": "SERVER 407"}, "407 No: write it as http://NAME:PASSWORD@HOST:PORT"),
+    "wants a password for http": ({"http_proxy": "SERVER 407"}, "http_proxy names wants a password"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_is_set_wrong_is_named_and_no_drawings_are_used(server, fault, monkeypatch, name):
+    variables, reason = SETTINGS[name]
+    for variable, value in variables.items():
+        server.answers = itertools.repeat(status(value[-3:]))
+        monkeypatch.setenv(variable, server.url if "SERVER" in value else value)
+    monkeypatch.setattr(fetch, "URL", f"http{'s' * ('http_proxy' not in variables)}://images.invalid/")
+    with fault("wrong setting"):
+        assert reason in refused()
+        with pytest.raises(BadRequest, match="DATA=stand-in"):
+            available_data("")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A file with a certificate of this machine's own and its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl to make a certificate")
+    path = tmp_path_factory.mktemp("certificate") / "own.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path,
+         "-out", f"{path}.crt", "-subj", "/CN=own", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    path.write_text(path.read_text() + open(f"{path}.crt").read())
+    return path
+
+
+@pytest.mark.parametrize("variable", [None, *fetch.BUNDLES])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_certificate_is_trusted_where_it_is_named_and_for_its_host(
+    server, fault, monkeypatch, certificate, variable, host
 ):
-    import pooch.core
-
-    sizes, names, verify = [], [], pooch.core.hash_matches
-
-    def seen(path, *arguments, **options):
-        sizes.append(os.path.getsize(path))
-        names.extend(cached(tmp_path))
-        return verify(path, *arguments, **options)
-
-    monkeypatch.setattr(pooch.core, "hash_matches", seen)
-    monkeypatch.setattr(
-        pooch.core.os, "remove", lambda path, remove=os.remove: (sizes.append(os.path.getsize(path)), remove(path))
-    )
-    server.answers = iter([FAULTS["a wrong file of the right size"][0], FAULTS["a file that never ends"][0], FINE])
-    with fault("download"):
-        assert_tiny(data.load_cifar10())
-        assert max(sizes) <= SIZE and fetch.KERAS_ARCHIVE not in names
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # the client does not want to go on
+    monkeypatch.setattr(fetch, "URL", server.url.replace("http://127.0.0.1", f"https://{host}"))
+    server.answers = itertools.repeat(FINE)
+    if variable:
+        monkeypatch.setenv(variable, str(certificate))
+    with fault("certificate"):
+        if variable and host == "127.0.0.1":
+            assert_tiny(data.load_cifar10())
+        else:
+            reason = "Hostname mismatch" if variable else "self"
+            assert f"certificate is not trusted, {reason}" in (sentence := refused())
+            assert f"that your network needs in {variable or 'REQUESTS_CA_BUNDLE'}" in sentence
 
 
 def test_download_happens_once_and_leaves_the_archive_and_nothing_else(server, tmp_path):
@@ -274,6 +324,7 @@ def test_download_happens_once_and_leaves_the_archive_and_nothing_else(server, t
     assert server.served == 1 and cached(tmp_path) == [fetch.KERAS_ARCHIVE]
 
 
+@pytest.mark.full  # only a newer Keras can look elsewhere, and importing it takes longer than all other downloads
 def test_keras_finds_what_was_downloaded(server, tmp_path):
     server.answers = iter([FINE])
     data.load_cifar10()
