@@ -44,17 +44,16 @@ bench: ## time two ways of training in turn, and compare with the best this mach
 
 # Two tests at a time; those of one file follow each other in one process, as notebooks and shared fixtures need it.
 pytest = "$$python" -Es -m runner.surroundings TUTORIAL_FAULT_FULL=$(call quote,$(call given,FULL)) \
-	TUTORIAL_FAULT_SEED=$(call quote,$(call given,SEED)) $(1) \
+	TUTORIAL_FAULT_SEED=$(call quote,$(call given,SEED)) \
 	pytest -v --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=25
 
-# tests/chapters executes every chapter and solution, the training ones both ways; other tests run beside it. Then every
-# cell is executed again and has to show the same: of the baseline's training, and of all chapters with FULL=1.
+# The longest come first: tests/chapters executes every chapter and solution, the training ones both ways, and some of
+# them again: of the baseline's training, and of all chapters with FULL=1, every cell has to show the same.
+chapters = tests/chapters/test_chapters.py tests/chapters/test_beside.py
 test: ## run every chapter quickly on drawings, then again, and the fast tests: FULL=1 for every repetition
 	@$(idle)
 	@rm -rf build/stand-in*
-	@python=$$(sh runner/bootstrap.sh) && $(pytest) tests --ignore=tests/site --ignore=tests/faults && \
-		$(call pytest,TUTORIAL_ARTEFACTS="$$PWD/build/stand-in") --nbval --nbval-current-env \
-			build/stand-in/$(if $(call given,FULL),,03_)*.ipynb
+	@python=$$(sh runner/bootstrap.sh) && $(pytest) $(chapters) tests --ignore=tests/site --ignore=tests/faults
 
 test-site: ## open every page of the site, and chapter 1 in JupyterLab, in a real browser: FULL=1 for all screens
 	@$(MAKE) --no-print-directory site

@@ -18,8 +18,7 @@ def test_without_shift_an_image_is_itself_or_its_mirror(monkeypatch):
     monkeypatch.setattr(augmentation, "SHIFT", 0.0)
     out = augmentation.augment(IMAGES, (1, 2)).numpy()
     kept, mirrored = (out == IMAGES).all(axis=(1, 2, 3)), (out == IMAGES[:, :, ::-1]).all(axis=(1, 2, 3))
-    assert (kept ^ mirrored).all()
-    assert 16 < mirrored.sum() < 48
+    assert (kept ^ mirrored).all() and 16 < mirrored.sum() < 48
 
 
 def test_shifts_stay_within_a_tenth_differ_between_images_and_repeat_the_edge():
@@ -33,10 +32,10 @@ def test_shifts_stay_within_a_tenth_differ_between_images_and_repeat_the_edge():
 
 
 def test_the_seed_alone_decides():
-    first, again, other = (augmentation.augment(IMAGES, seed).numpy() for seed in [(1, 2), (1, 2), (1, 3)])
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
-    first, again, other = (batches(seed=seed)[0][1] for seed in (0, 0, 1))
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    augmented = [augmentation.augment(IMAGES, seed).numpy() for seed in [(1, 2), (1, 2), (1, 3)]]
+    orders = [batches(seed=seed)[0][1] for seed in (0, 0, 1)]
+    for first, again, other in (augmented, orders):
+        assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
 def test_every_epoch_visits_every_image_once_in_another_order_with_its_label():
@@ -45,10 +44,9 @@ def test_every_epoch_visits_every_image_once_in_another_order_with_its_label():
     labels = [labels[:, 0] for _, labels in found]
     assert [len(batch) for batch in labels] == [24, 24, 16, 24, 24, 16]
     first, second = np.concatenate(labels[:3]), np.concatenate(labels[3:])
-    assert sorted(first) == sorted(second) == list(range(64))
-    assert list(first) != list(second)
+    assert sorted(first) == sorted(second) == list(range(64)) and list(first) != list(second)
 
 
 def test_starting_at_a_later_epoch_gives_that_epochs_batches():
-    for whole, rest in zip(batches()[3:], batches(first_epoch=1), strict=True):
-        assert all(map(np.array_equal, whole, rest))
+    expected, found = (sum(whole, ()) for whole in (batches()[3:], batches(first_epoch=1)))
+    assert len(found) == len(expected) == 6 and all(map(np.array_equal, found, expected))

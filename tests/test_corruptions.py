@@ -13,8 +13,7 @@ SQUARE[:, 4:20, 8:24] = 200
 def test_step_0_changes_nothing_and_later_steps_change_more(way):
     assert (corrupt(SQUARE, way, 0) == SQUARE).all()
     distances = [np.abs(corrupt(SQUARE, way, step).astype(float) - SQUARE).mean() for step in range(6)]
-    assert distances[1] > 0 and distances[5] > distances[1]
-    assert corrupt(SQUARE, way, 5).dtype == np.uint8
+    assert 0 < distances[1] < distances[5] and corrupt(SQUARE, way, 5).dtype == np.uint8
 
 
 def test_noise_depends_on_the_seed_alone():
@@ -22,15 +21,14 @@ def test_noise_depends_on_the_seed_alone():
     assert (corrupt(SQUARE, "noise (deviation)", 3) != corrupt(SQUARE, "noise (deviation)", 3, seed=1)).any()
 
 
-def test_brightness_and_contrast_move_values_as_said():
-    assert (corrupt(SQUARE, "brightness (added)", 1)[0, 0, 0] == 65).all()
-    assert (corrupt(SQUARE, "contrast (% left)", 2)[0, 0, 0] == 84).all()
+@pytest.mark.parametrize("way, step, value", [("brightness (added)", 1, 65), ("contrast (% left)", 2, 84)])
+def test_brightness_and_contrast_move_values_as_said(way, step, value):
+    assert (corrupt(SQUARE, way, step)[0, 0, 0] == value).all()
 
 
 def test_blur_keeps_the_mean_and_lowers_the_contrast():
     blurred = corrupt(SQUARE, "blur (deviation, pixels)", 5)
-    assert blurred.mean() == pytest.approx(SQUARE.mean(), abs=1)
-    assert blurred.std() < SQUARE.std()
+    assert blurred.mean() == pytest.approx(SQUARE.mean(), abs=1) and blurred.std() < SQUARE.std()
 
 
 def test_a_quarter_turn_is_a_quarter_turn():

@@ -32,8 +32,7 @@ def test_it_has_airbenchs_parameters():
     model = fast_network.build_fast_network()
     kernels = 2 * 2 * 3 * 24 + 9 * (24 * 64 + 64 * 64 + 64 * 256 + 3 * 256 * 256) + 256 * 10
     biases, normalisation = 24, 4 * (2 * 64 + 4 * 256)
-    assert model.count_params() == kernels + biases + normalisation
-    assert model.output_shape == (None, 10)
+    assert (model.count_params(), model.output_shape) == (kernels + biases + normalisation, (None, 10))
 
 
 def test_it_reloads_without_our_code(model, images, tmp_path):
@@ -49,8 +48,7 @@ def test_whitened_patches_are_uncorrelated(images):
     patches = sliding_window_view(pixels, (2, 2), axis=(1, 2)).transpose(0, 1, 2, 4, 5, 3).reshape(-1, 12)
     responses = patches @ filters[:, :12]
     covariance = responses.T @ responses / len(responses)
-    assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-3
-    assert np.diag(covariance).max() < 1.001
+    assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-3 and np.diag(covariance).max() < 1.001
     np.testing.assert_array_equal(filters[:, 12:], -filters[:, :12])
 
 

@@ -204,8 +204,8 @@ def test_other_settings_publish_nothing_and_reach_the_chapter(toy, monkeypatch):
     [
         (["TRAIN=True"], "", {"TRAIN": True}),  # as the profile has it
         (["TRAIN=False"], "build/full+TRAIN=False", {}),
-        (["PROFILE=quick"], "build/quick", {"TRAIN": True, "EPOCHS": 2, "LIMIT": 1000}),
-        (["PROFILE=quick", "EPOCHS=15", "LIMIT=1000"], "build/quick+EPOCHS=15", {"TRAIN": True, "LIMIT": 1000}),
+        (["PROFILE=quick"], "build/quick", {"TRAIN": True, "EPOCHS": 2, "LIMIT": 300}),
+        (["PROFILE=quick", "EPOCHS=15", "LIMIT=300"], "build/quick+EPOCHS=15", {"TRAIN": True, "LIMIT": 300}),
         (["DATA=stand-in", "LIMIT=0"], "build/stand-in+LIMIT=0", {"TRAIN": True, "EPOCHS": 2, "DATA": "stand-in"}),
     ],
 )

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import os
+from functools import partial
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the terminal)
 
@@ -63,10 +64,9 @@ def test_the_same_twice_is_the_same_to_the_last_bit():
 def test_the_shipped_clusters_score_what_their_record_says():
     record = read_json(HERE.runs / "clusters-seed0.json")
     model = keras.models.load_model(HERE.models / "clusters.keras")
-    _, (images, labels) = load_cifar10()
+    images, labels = (part[:2000] for part in load_cifar10()[1])  # enough to tell it from any other network
     found = clustering_scores(labels, model.predict(images, batch_size=500, verbose=0).argmax(axis=1))
-    # The run was scored in 16 bits.
-    assert found == pytest.approx(record["clusters"]["test"]["network"], abs=0.005)
+    assert found == pytest.approx(record["clusters"]["test"]["network"], abs=0.03)
 
 
 # ---- When a record is outdated ----
@@ -162,11 +162,18 @@ def test_a_training_that_stops_leaves_the_committed_record(project):
     assert unknown.path(project).read_text() == "old"
 
 
+def small_network():
+    kinds = keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(10, "softmax")
+    return keras.Sequential([keras.Input((32, 32, 3)), *kinds])
+
+
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
-    """A function that runs a study on 200 drawings, interrupted after so many epochs, if any."""
+    """A function that runs a study on 100 drawings, interrupted after so many epochs, if any, and what it kept."""
     tf.config.run_functions_eagerly(True)  # graphs take long to build; chapters and other tests use them
-    monkeypatch.setattr(training, "load_cifar10", lambda: load_stand_in(200, 100))
+    monkeypatch.setattr(training, "load_cifar10", lambda: load_stand_in(100, 30))
+    for module in (training, training.baseline_training):
+        monkeypatch.setattr(module, "build_baseline", small_network)
     monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path / "checkpoints"))
 
     def train(study, after=None):
@@ -174,34 +181,34 @@ def trained(tmp_path, monkeypatch):
             if number == after:
                 raise KeyboardInterrupt
 
-        def checkpoint(key):
-            return study._checkpoint("float32", [], key)
-
-        return getattr(training, study.function)(study.seed, "float32", checkpoint, show, **study.settings)
+        kept = []
+        checkpoint = partial(study._checkpoint, "float32", kept)
+        found = getattr(training, study.function)(study.seed, "float32", checkpoint, show, **study.settings)
+        return *found, kept[0]
 
     yield train
     tf.config.run_functions_eagerly(False)
 
 
+TINY = dataclasses.replace(FAST84, widths=(4, 8, 8), epochs=2, batch_size=50)
 SMALL = {
     "baseline": Study("short", 0, "baseline", {"recipe": Recipe(epochs=2, compute="plain")}),
-    "fast": Study(
-        "short", 0, "fast", {"recipe": dataclasses.replace(FAST84, epochs=2, batch_size=50), "validated": True}
-    ),
+    "fast": Study("short", 0, "fast", {"recipe": TINY, "validated": True}),
 }
 
 
 @pytest.mark.parametrize("function", SMALL)
 def test_an_interrupted_training_ends_as_one_that_was_not_and_a_longer_one_goes_on_from_it(trained, function, tmp_path):
     study = SMALL[function]
-    found, model = trained(dataclasses.replace(study, kind="whole"))
+    found, model, _ = trained(dataclasses.replace(study, kind="whole"))
     with pytest.raises(KeyboardInterrupt):
         trained(study, after=1)
-    again, resumed = trained(dataclasses.replace(study, kind="longer", earlier="short"))
+    again, resumed, checkpoint = trained(dataclasses.replace(study, kind="longer", earlier="short"))
     kept = {folder.name.rpartition("-")[0] for folder in (tmp_path / "checkpoints").iterdir()}
     assert kept == {"whole-seed0", "longer-seed0"}
+    assert checkpoint.seconds == again["epochs"][0]["seconds"] and len(again["epochs"]) == 2
     assert all(map(np.array_equal, model.get_weights(), resumed.get_weights()))
-    assert again["scored"] == found["scored"] and found["scored"]["images"] in (20, 100)
+    assert again["scored"] == found["scored"] and found["scored"]["images"] in (10, 30)
     assert found["scored"]["correct"] == round(found["scored"]["accuracy"] * found["scored"]["images"])
 
 
