@@ -48,7 +48,7 @@ pytest = "$$python" -Es -m runner.surroundings TUTORIAL_FAULT_FULL=$(call quote,
 	pytest -v --numprocesses=2 --dist=loadfile --no-loadscope-reorder --durations=25
 
 # The longest come first: tests/chapters executes every chapter and solution, the training ones both ways, and some of
-# them again: of the baseline's training, and of all chapters with FULL=1, every cell has to show the same.
+# them again: of the baseline's trainings, and of all chapters with FULL=1, every cell has to show the same.
 chapters = tests/chapters/test_chapters.py tests/chapters/test_beside.py
 test: ## run every chapter quickly on drawings, then again, and the fast tests: FULL=1 for every repetition
 	@$(idle)

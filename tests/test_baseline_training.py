@@ -136,7 +136,11 @@ def of_chapter_3(recipe, **side):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "side"), [(SMALL, {}), (OTHER, {"augmented": False, "dropout": False})], ids=["published", "other"]
+    ("recipe", "side"),
+    [
+        pytest.param(SMALL, {}, id="published"),
+        pytest.param(OTHER, {"augmented": False, "dropout": False}, id="other", marks=pytest.mark.full),
+    ],
 )
 def test_chapter_3_and_the_studies_train_alike(recipe, side):
     shown, kept = of_chapter_3(recipe, **side)

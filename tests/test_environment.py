@@ -129,12 +129,6 @@ def test_parameters_reach_the_runner_as_they_were_typed_and_exported_ones_do_not
         assert run("make", target, CONDA_PREFIX=conda, SEED="42").stdout == f"{python}|{target}|"
 
 
-@pytest.mark.parametrize("target", ["test", "test-all"])
-def test_testing_executes_the_chapters_before_it_compares(target):
-    planned = run("make", "-n", target).stdout
-    assert planned.index(" tests --ignore") < planned.index(" --nbval ")
-
-
 @pytest.mark.parametrize("target", ["test-faults", "test-all"])
 @pytest.mark.parametrize("full, seed", [("", ""), ("1", "42")])
 def test_only_what_stands_on_the_command_line_is_a_setting_of_the_tests(target, full, seed):

@@ -164,6 +164,7 @@ def test_averaged_logits_weigh_the_six_views(untrained, drawings):
 # ---- Several devices ----
 
 
+@pytest.mark.full
 def test_two_devices_average_to_the_gradients_of_one():
     code = """
 import cifar_helpers
