@@ -3,8 +3,12 @@
 # PYTHON=/path/to/python     the Python that .venv is built with, instead of the first suitable one found
 # CIFAR10_DIR=/path/to/data  where the images are
 .DEFAULT_GOAL := help
-.PHONY: help execute refresh check predict study bench test test-site test-faults test-all lab site serve lock clean
+commands := help execute refresh check predict study bench test test-site test-faults test-all lab site serve lock clean
+.PHONY: $(commands)
 .NOTPARALLEL:
+# Before anything runs: make would first do what stands before a word that it does not know.
+$(foreach word,$(filter-out $(commands),$(MAKECMDGOALS)),\
+	$(error $(word) is no command, and parameters are written as NAME=value; `make` alone lists all commands))
 
 # Whatever else stands on the command line is a parameter: NAME=value, quoted for the shell, names judged by the runner.
 quote = '$(subst ','\'',$(1))'

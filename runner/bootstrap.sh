@@ -46,6 +46,17 @@ find_base() {
     return 1
 }
 
+venv="$root/.venv/bin/python"
+for file in *.py; do
+    [ -e "$file" ] || break
+    python=$venv
+    [ -x "$python" ] || python=$(find_base) || exit
+    if "$python" -I -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec(sys.argv[1]))' "${file%.py}"; then
+        echo "Python would take $root/$file for its module ${file%.py}: move it elsewhere, such as to notebooks/." >&2
+        exit 2
+    fi
+done
+
 if [ "${1:-}" = --base ]; then
     find_base
     exit
@@ -61,7 +72,6 @@ if [ -n "${CONDA_PREFIX:-}" ]; then
     echo "Using .venv: the active conda environment does not satisfy environment.yml ($why)." >&2
 fi
 
-venv="$root/.venv/bin/python"
 if ! "$venv" -Es -m runner.environment current 2>/dev/null; then
     base=$(find_base) && "$base" -Es -m runner.environment build >&2 || exit
 fi

@@ -22,6 +22,7 @@ from types import CodeType
 
 from runner.chapters import read_whole
 from runner.ending import BadRequest
+from runner.project import RECORD
 
 PACKAGES = ("cifar_helpers", "runner")
 # Modules whose results prove themselves: the images by their checksum, the decoding of pictures by its tests.
@@ -50,13 +51,13 @@ def digest(value):
 
 
 def file_digest(path):
-    """SHA-256 of a file; of a folder, {name: digest of the file}.
+    """SHA-256 of a file; of a folder of records, {name: digest of the file}.
 
     Of a JSON file, it leaves out what says nothing about results: seconds, and how a record's own freshness is proven.
     """
     path = Path(path)
     if path.is_dir():
-        return {file.name: file_digest(file) for file in path.iterdir() if file.is_file()}
+        return {file.name: file_digest(file) for file in path.iterdir() if RECORD.fullmatch(file.name)}
     if path.suffix == ".json":
         value = read_whole(path)
         if isinstance(value, dict):

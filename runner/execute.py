@@ -127,6 +127,7 @@ def _require(chapters, run):
                 with reading(name):
                     file_digest(root / name)
         written |= set(chapter.writes)
+    run.project.require_own_records()
     require_fresh(run.project, chapters)
 
 

@@ -19,7 +19,7 @@ def require_as_made(project, name, root=None):
     pages = [Chapter(folder / f"{chapter.name}.ipynb", project) for chapter in all_chapters(project)]
     with reading("A page or a record"):
         notes = [page.notebook["metadata"].get(KEY, {}) for page in pages if page.path.exists()]
-        notes += [read_whole(record) for record in project.runs.glob("*.json")]
+        notes += [read_whole(record) for record in project.records]
         known = [note["writes"][name] for note in notes if name in note.get("writes", {})]
     if known and file_digest(path) not in known:
         raise BadRequest(

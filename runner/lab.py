@@ -24,7 +24,7 @@ def main(*options):
 
     os.environ |= proxies  # for the kernels, which may have to fetch the images
     in_container = ["--allow-root"] if os.geteuid() == 0 else []  # there is nobody else
-    LabApp.launch_instance([*OPTIONS, *in_container, *options])
+    LabApp.launch_instance([f"--ServerApp.root_dir={os.getcwd()}", *OPTIONS, *in_container, *options])
 
 
 if __name__ == "__main__":

@@ -103,9 +103,14 @@ def _answers(paths, load, errors):
 
 
 def _load(project, name, card):
-    from cifar_helpers.classifier import load_classifier  # only now: TensorFlow takes seconds to start
+    from cifar_helpers.classifier import load_classifier
 
-    return load_classifier(require_as_made(project, f"models/{name}.keras"), card)
+    path = require_as_made(project, f"models/{name}.keras")
+    try:
+        return load_classifier(path, card)  # only now: TensorFlow takes seconds to start
+    except (ImportError, MemoryError) as reason:
+        said = str(reason).strip().partition("\n")[0]
+        raise BadRequest(f"TensorFlow does not start ({said}): it may need more memory than it is given.") from None
 
 
 def _one(project, path, answer, pixels, card):

@@ -7,6 +7,7 @@ which runs before anything is installed, and the helpers, which chapters import,
 import contextlib
 import fcntl
 import functools
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from runner.ending import BadRequest, for_children
 from runner.surroundings import surroundings
 
+RECORD = re.compile(r"[\w-]+-seed\d+\.json")  # what `make study` calls its files
 PATIENCE = 3  # seconds: a killed run's kernel may be there a moment longer
 
 
@@ -34,6 +36,16 @@ class Project:
     def environment(self, **own):
         """The variables of a process that computes for this project: those that may pass, and ``own``."""
         return {**surroundings(self.root), **{name: str(value) for name, value in own.items()}}
+
+    @property
+    def records(self):
+        """The files of `make study`, without whatever else somebody keeps beside them."""
+        return sorted(path for path in self.runs.glob("*") if RECORD.fullmatch(path.name))
+
+    def require_own_records(self):
+        """Raise BadRequest for a file beside the records that chapters would count as one, such as a copy of one."""
+        for path in {*self.runs.glob("[!.]*-seed*.json")} - {*self.records}:
+            raise BadRequest(f"{path.relative_to(self.root)} would count as one more training: move it elsewhere.")
 
     def prepare_home(self):
         """Make the folder that stands for the person's home where programs look for settings, and the list of fonts.

@@ -29,6 +29,7 @@ SOURCES = (*FOLDERS, *WRITTEN, "LICENSE", "CITATION.cff")  # what it is made fro
 def build():
     """Make the site; returns 0.  Raises BadRequest if it cannot be made: the one before stays then."""
     with HERE.alone("site.lock", "The site is being made in this folder already; wait for that to end."):
+        HERE.require_own_records()
         with reading("A page or a result"):
             pages = [chapter.notebook for chapter in all_chapters()]
             for name, reason in outdated(HERE).items():

@@ -7,6 +7,7 @@ Makefile starts all of them so.
 """
 
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def main(*words):
     """Become ``python -m MODULE ...`` in the surroundings of a command, with the NAME=value ``words`` before it."""
     own = dict(word.split("=", 1) for word in words[: next(i for i, word in enumerate(words) if "=" not in word)])
     command = [sys.executable, "-m", *words[len(own) :]]
-    sys.stdout.flush()
+    least, most = 4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # some systems begin with 256 open files
+    files = least if most == resource.RLIM_INFINITY else min(least, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
     os.execve(sys.executable, command, {**surroundings(Path.cwd(), COMMAND), **own})
 
 

@@ -99,7 +99,7 @@ def test_make_alone_says_what_each_target_does():
     listed = re.findall(r"^  make (\S+) +\w.+", run("make").stdout, flags=re.MULTILINE)
     assert listed == TARGETS
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"^\.PHONY: (.*)", makefile, flags=re.MULTILINE)[1].split() == TARGETS
+    assert re.search(r"^commands := (.*)", makefile, flags=re.MULTILINE)[1].split() == TARGETS
 
 
 def program(path, text):
@@ -127,6 +127,21 @@ def test_parameters_reach_the_runner_as_they_were_typed_and_exported_ones_do_not
     assert "Error 3" in done.stderr
     for target in ("refresh", "check", "study", "predict", "bench"):
         assert run("make", target, CONDA_PREFIX=conda, SEED="42").stdout == f"{python}|{target}|"
+
+
+def test_a_word_that_is_no_command_stops_make_before_anything_runs(conda):
+    done = run("make", "execute", "03", CONDA_PREFIX=conda)
+    assert done.returncode == 2 and not done.stdout and "03 is no command" in done.stderr
+
+
+def test_a_file_that_hides_a_module_is_named_and_others_are_left_alone(tmp_path, conda):
+    bare_project(tmp_path / "project")
+    for name in ("my_experiment", "random"):
+        (tmp_path / "project" / f"{name}.py").write_text("raise SystemExit(1)\n")
+    program(tmp_path / "project" / ".venv" / "bin" / "python", f'exec {sys.executable} "$@"')
+    done = run("sh", tmp_path / "project" / "runner" / "bootstrap.sh", CONDA_PREFIX=conda)
+    assert done.returncode == 2 and not done.stdout
+    assert "random.py for its module random: move it elsewhere" in done.stderr
 
 
 @pytest.mark.parametrize("target", ["test-faults", "test-all"])

@@ -608,3 +608,18 @@ def test_a_publication_that_was_damaged_leaves_what_was_published(toy, content):
     done = toy.call("check")
     assert done.returncode == 0 and done.stderr == ""
     assert toy.published() == before and not toy.path("build/ready").exists()
+
+
+# --- what lies beside the records ---
+
+
+def test_a_copy_of_a_record_would_count_as_one_and_is_named(toy, replayed):
+    toy.path("results/runs/long-seed0-Copy1.json").write_text("{}\n")
+    toy.path("results/runs/._long-seed0.json").write_bytes(b"\0\5")
+    done = toy.call("execute")
+    sentence = "results/runs/long-seed0-Copy1.json would count as one more training: move it elsewhere.\n"
+    assert done.returncode == 2 and done.stderr == sentence
+    toy.path("results/runs/long-seed0-Copy1.json").unlink()
+    assert toy.call("execute", "CHAPTERS=02").returncode == 0
+    read = toy.page("02_second")["metadata"]["tutorial"]["reads"]["results/runs"]
+    assert read.keys() == {"long-seed0.json"}

@@ -57,7 +57,7 @@ def known(project):
     if not stamps:
         raise BadRequest("There is no page to show yet: `make execute` makes them.")
     published = readme.published(chapters)
-    names = sorted({path.stem.rpartition("-seed")[0] for path in project.runs.glob("*-seed*.json")})
+    names = sorted({path.stem.rpartition("-seed")[0] for path in project.records})
     runs = {name: read_records(project.runs, name) for name in names}
     return {
         "stamps": stamps,
