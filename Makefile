@@ -54,7 +54,7 @@ pytest = "$$python" -Es -m runner.surroundings TUTORIAL_FAULT_FULL=$(call quote,
 # The longest come first: tests/chapters executes every chapter and solution, the training ones both ways, and some of
 # them again: of the baseline's trainings, and of all chapters with FULL=1, every cell has to show the same.
 chapters = tests/chapters/test_chapters.py tests/chapters/test_beside.py
-test: ## run every chapter quickly on drawings, then again, and the fast tests: FULL=1 for every repetition
+test: ## run every chapter quickly on drawings, some of them twice, and the fast tests: FULL=1 for every repetition
 	@$(idle)
 	@rm -rf build/stand-in*
 	@python=$$(sh runner/bootstrap.sh) && $(pytest) $(chapters) tests --ignore=tests/site --ignore=tests/faults

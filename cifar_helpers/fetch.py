@@ -28,8 +28,8 @@ URL_BYTES = 170_498_071
 TIMEOUT = (10, 30)  # seconds to connect; seconds without a byte before an attempt is given up
 LONGEST = 1800  # seconds that an attempt may take, however a server keeps it waiting
 RETRIES = 2
-# The variables that name certificates to trust, the first that is set counts; requests knows all but the last.
-BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+# The variables that name certificates to trust, the first that is set counts; requests knows the first two.
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 # The name under which keras.datasets.cifar10 keeps the downloaded archive, and the folder into which it unpacks it.
 KERAS_ARCHIVE = "cifar-10-batches-py-target_archive"

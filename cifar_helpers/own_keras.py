@@ -8,16 +8,18 @@ import os
 import sys
 import tempfile
 
-before = dict(os.environ)
+DELIVERED = ("tensorflow", "float32", 1e-7, "channels_last")
+
 if "keras" not in sys.modules:
     with tempfile.TemporaryDirectory() as empty:
-        for name in [name for name in os.environ if name.startswith("KERAS_")]:
-            del os.environ[name]
-        os.environ["KERAS_HOME"] = empty  # the folder in which it looks for keras.json
-        os.environ["KERAS_BACKEND"] = "tensorflow"
+        before = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("KERAS_")}
+        os.environ["KERAS_HOME"] = empty  # where it looks for keras.json
+        os.environ["KERAS_BACKEND"] = DELIVERED[0]
         import keras  # noqa: F401
 
         del os.environ["KERAS_HOME"]
-        os.environ |= {**before, "KERAS_BACKEND": "tensorflow"}
-elif sys.modules["keras"].config.backend() != "tensorflow":
-    raise ImportError("Keras was imported with another backend: restart the kernel and run the cells from the top.")
+        os.environ |= {**before, "KERAS_BACKEND": DELIVERED[0]}
+
+config = sys.modules["keras"].config
+if (config.backend(), config.floatx(), config.epsilon(), config.image_data_format()) != DELIVERED:
+    raise ImportError("Keras was imported with other settings: restart the kernel and run the cells from the top.")

@@ -2,7 +2,7 @@
 # Prints the Python that runs the tutorial; everything else it has to say goes to standard error.
 #   runner/bootstrap.sh          the active conda environment if it satisfies environment.yml, otherwise .venv, built here if need be
 #   runner/bootstrap.sh --base   any suitable Python to start from
-# The sign at its end keeps the next line whole in a copy whose lines end as in Windows.
+# Where lines end as in Windows, the # at the end of the next one takes the extra character, so that it can say so.
 read -r first <"$0"; [ -z "${first#*bin/sh}" ] || { echo "The files of this copy have the line ends of Windows, with which nothing runs: clone the repository anew, and git sees to them." >&2; exit 2; } #
 CDPATH='' cd "${0%/*}/.." || exit
 root=$(pwd -P)
@@ -48,11 +48,11 @@ find_base() {
 
 venv="$root/.venv/bin/python"
 for file in *.py; do
-    [ -e "$file" ] || break
+    case $file in (\*.py | *.*.py | __*__.py) continue;; esac
     python=$venv
     [ -x "$python" ] || python=$(find_base) || exit
     if "$python" -I -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec(sys.argv[1]))' "${file%.py}"; then
-        echo "Python would take $root/$file for its module ${file%.py}: move it elsewhere, such as to notebooks/." >&2
+        echo "Python would take $root/$file for its module ${file%.py}: give it another name." >&2
         exit 2
     fi
 done

@@ -25,7 +25,8 @@ from runner.ending import BadRequest
 from runner.project import RECORD
 
 PACKAGES = ("cifar_helpers", "runner")
-# Modules whose results prove themselves: the images by their checksum, the decoding of pictures by its tests.
+# Modules whose results prove themselves: the images by their checksum; the decoding of pictures and how Keras starts by
+# their tests.
 PROVEN = ("cifar_helpers.fetch", "cifar_helpers.opening", "cifar_helpers.own_keras")
 ASIDE = ("timing", "code", "carried")  # fields of JSON files that no digest reads
 OWN = 24  # characters of a digest that stand for a definition itself, without what it uses

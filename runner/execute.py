@@ -38,9 +38,8 @@ class Run:
     project: Project
     profile: str = "full"
     data: str = "cifar10"
-    changes: dict = field(
-        default_factory=dict
-    )  # {parameter: value} that the person asked for and the profile does not say
+    # {parameter: value} that the person asked for and the profile does not say.
+    changes: dict = field(default_factory=dict)
 
     @property
     def is_published(self):
@@ -238,7 +237,7 @@ def _papermill(chapter, scratch, run):
 
 
 def _private_place():
-    """A folder for temporary files that keeps others out, as Jupyter wants it: not every disk knows whose files are."""
+    """A folder for temporary files that others cannot read, as Jupyter wants it: some disks keep no permissions."""
     from jupyter_core.paths import secure_write
 
     for place in (tempfile.gettempdir(), "/dev/shm", "/tmp"):

@@ -23,8 +23,8 @@ def main(*options):
     from jupyterlab.labapp import LabApp
 
     os.environ |= proxies  # for the kernels, which may have to fetch the images
-    in_container = ["--allow-root"] if os.geteuid() == 0 else []  # there is nobody else
-    LabApp.launch_instance([f"--ServerApp.root_dir={os.getcwd()}", *OPTIONS, *in_container, *options])
+    as_root = ["--allow-root"] if os.geteuid() == 0 else []  # in a container there is often no other user
+    LabApp.launch_instance([f"--ServerApp.root_dir={os.getcwd()}", *OPTIONS, *as_root, *options])
 
 
 if __name__ == "__main__":

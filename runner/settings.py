@@ -40,8 +40,7 @@ def available_data(wanted):
     try:
         load_cifar10()
     except DataUnavailable as reason:
-        # With a status of its own, it is for the person to mend: drawings in an hour's time would not be the answer.
-        if wanted or os.environ.get("CIFAR10_DIR") or hasattr(reason, "status"):
+        if wanted or os.environ.get("CIFAR10_DIR") or hasattr(reason, "status"):  # theirs to mend: no drawings
             raise BadRequest(str(reason)) from None
         print(
             f"{reason}\nThe tutorial goes on with the stand-in, drawings made by code: every step runs, "

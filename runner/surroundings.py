@@ -15,17 +15,19 @@ PLACES = {"HOME", "PATH", "TMPDIR", "CIFAR10_DIR", "KERAS_HOME", "CONDA_PREFIX",
 PROXIES = {f"{kind}_proxy" for kind in ("http", "https", "all", "no")}
 CERTIFICATES = {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 # What changes the last bits of a result, and so stands in the stamp: threads, and which GPUs are seen.
-THREADS = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}
-THREADS |= {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"}
-GPUS = {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES"}
-GPUS |= {"HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"}
-RECORDED = THREADS | GPUS
+RECORDED = {
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS",
+    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+}  # fmt: skip
 COMPUTATION = PLACES | PROXIES | {name.upper() for name in PROXIES} | CERTIFICATES | RECORDED
-# What a command needs besides to talk with a person and to open a browser.
-TERMINAL = {"TERM", "COLORTERM", "NO_COLOR", "USER", "LOGNAME", "SHELL"}
-DESKTOP = {"BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"}
-DESKTOP |= {"WSL_DISTRO_NAME", "WSL_INTEROP"}
-COMMAND = COMPUTATION | TERMINAL | DESKTOP
+# What a command needs besides, to talk with a person and to open or find a browser.
+COMMAND = COMPUTATION | {
+    "TERM", "COLORTERM", "NO_COLOR", "USER", "LOGNAME", "SHELL", "BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY",
+    "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "WSL_DISTRO_NAME", "WSL_INTEROP", "PLAYWRIGHT_BROWSERS_PATH",
+}  # fmt: skip
+
+FILES = 4096  # that a command may have open at once: some systems begin with 256
 
 
 def surroundings(root, passes=COMPUTATION):
@@ -48,9 +50,9 @@ def main(*words):
     """Become ``python -m MODULE ...`` in the surroundings of a command, with the NAME=value ``words`` before it."""
     own = dict(word.split("=", 1) for word in words[: next(i for i, word in enumerate(words) if "=" not in word)])
     command = [sys.executable, "-m", *words[len(own) :]]
-    least, most = 4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # some systems begin with 256 open files
-    files = least if most == resource.RLIM_INFINITY else min(least, most)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= few < FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, most) if most >= 0 else FILES, most))
     os.execve(sys.executable, command, {**surroundings(Path.cwd(), COMMAND), **own})
 
 

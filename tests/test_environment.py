@@ -136,12 +136,12 @@ def test_a_word_that_is_no_command_stops_make_before_anything_runs(conda):
 
 def test_a_file_that_hides_a_module_is_named_and_others_are_left_alone(tmp_path, conda):
     bare_project(tmp_path / "project")
-    for name in ("my_experiment", "random"):
+    for name in ("my_experiment", "analysis.v2", "random"):
         (tmp_path / "project" / f"{name}.py").write_text("raise SystemExit(1)\n")
     program(tmp_path / "project" / ".venv" / "bin" / "python", f'exec {sys.executable} "$@"')
     done = run("sh", tmp_path / "project" / "runner" / "bootstrap.sh", CONDA_PREFIX=conda)
     assert done.returncode == 2 and not done.stdout
-    assert "random.py for its module random: move it elsewhere" in done.stderr
+    assert "random.py for its module random: give it another name" in done.stderr
 
 
 @pytest.mark.parametrize("target", ["test-faults", "test-all"])

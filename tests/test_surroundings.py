@@ -1,5 +1,9 @@
 import os
+import resource
 
+import pytest
+
+from cifar_helpers import fetch
 from runner import surroundings
 from runner.project import Project
 
@@ -32,3 +36,17 @@ def test_a_module_is_run_with_the_variables_before_it(monkeypatch, tmp_path):
     [(program, command, variables)] = started
     assert command == [program, "-m", "pytest", "-k", "a=b"]
     assert variables["TUTORIAL_FAULT_SEED"] == "3" and variables["PYTHONPATH"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(("few", "most", "then"), [(256, 10_000, 4096), (64, 64, 64), (256, -1, 4096), (9999, -1, 0)])
+def test_a_command_may_open_as_many_files_as_it_needs(monkeypatch, few, most, then):
+    asked = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (few, most))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
+    monkeypatch.setattr(os, "execve", lambda *_: None)
+    surroundings.main("pytest")
+    assert asked == ([(then, most)] if then else [])
+
+
+def test_every_certificate_that_the_download_trusts_passes():
+    assert {*fetch.BUNDLES} <= surroundings.CERTIFICATES
