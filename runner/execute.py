@@ -258,6 +258,7 @@ def _environment(chapter, scratch, run):
         TUTORIAL_FINISHED=scratch / "finished",
         TUTORIAL_CODE=digest([stamp.page_code(chapter), recorded()]),  # what changes bits starts a training anew
         TMPDIR=scratch / "tmp",  # a killed kernel leaves its temporary files
+        JUPYTER_RUNTIME_DIR=scratch / "tmp",  # not everybody has a home
     )
 
 

@@ -46,6 +46,9 @@ def test_warning_leaves_the_site_before_in_place(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(runner_site, "SCRATCH", tmp_path / "site-new")
     shutil.copytree(HERE.root / "docs", tmp_path / "docs")
     (tmp_path / "docs" / "index.md").write_text("# Page\n\n[nowhere](nowhere.md)\n")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "chapters.txt").write_text("01_explore_data\n")
+    shutil.copy(HERE.notebooks / "01_explore_data.ipynb", tmp_path / "notebooks")
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "index.html").write_text("before")
     with pytest.raises(runner_site.BadRequest, match="is as it was"):
