@@ -14,6 +14,7 @@ def test_what_is_on_the_list_passes_and_nothing_else(monkeypatch):
     monkeypatch.setattr(os, "environ", {
         "HOME": "/home/ada", "https_proxy": "http://proxy:3128", "OMP_NUM_THREADS": "1", "TERM": "xterm",
         "MPLBACKEND": "Agg", "KERAS_BACKEND": "jax", "PYTHONWARNINGS": "error", "EPOCHS": "3", "TUTORIAL_CODE": "x",
+        "PYTEST_ADDOPTS": "--bad", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TF_ENABLE_ONEDNN_OPTS": "0", "LANG": "C",
     })  # fmt: skip
     seen = surroundings.surroundings(ROOT)
     own = seen.keys() - os.environ.keys()
@@ -26,6 +27,11 @@ def test_variables_of_the_project_win(monkeypatch):
     monkeypatch.setenv("PYTHONHASHSEED", "7")
     seen = Project(ROOT).environment(TUTORIAL_CODE="x")
     assert seen["PYTHONHASHSEED"] == "0" and seen["PYTHONPATH"] == ROOT and seen["TUTORIAL_CODE"] == "x"
+
+
+def test_the_list_of_fonts_is_made_before_a_chapter_could_say_so(tmp_path):
+    Project(tmp_path).prepare_home()
+    assert list((tmp_path / "build" / "home").glob("fontlist-*.json"))
 
 
 def test_a_module_is_run_with_the_variables_before_it(monkeypatch, tmp_path):
