@@ -301,7 +301,7 @@ def _fetch(url, path, _):
         response.raw.headers.pop("Content-Encoding", None)  # some servers name the archive's own, which stays packed
         with open(path, "wb") as file, tqdm(total=URL_BYTES, **shown) as bar:
             for chunk in response.iter_content(2**16):
-                if not bar.n and chunk.lstrip()[:1] == b"<":
+                if not bar.n and chunk.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
                     raise _WebPage
                 bar.update(len(chunk))
                 if bar.n > URL_BYTES:
