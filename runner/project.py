@@ -44,7 +44,7 @@ class Project:
 
     def require_own_records(self):
         """Raise BadRequest for a file beside the records that chapters would count as one, such as a copy of one."""
-        for path in {*self.runs.glob("[!.]*-seed*.json")} - {*self.records}:
+        for path in sorted({*self.runs.glob("[!.]*-seed*.json")} - {*self.records}):
             raise BadRequest(f"{path.relative_to(self.root)} would count as one more training: move it elsewhere.")
 
     def prepare_home(self):
