@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cifar_helpers import processor
 from cifar_helpers.artefacts import PROJECT, discard, replace
 
 
@@ -25,15 +26,17 @@ class Checkpoint:
     recipes.  arrays: more of that, such as the images, as NumPy arrays.  earlier: the name of a shorter training with
     the same key, whose checkpoint this one takes over where it has none of its own.
 
-    A training goes on only from a checkpoint with the same key, made by the same code and by the same versions of
-    TensorFlow, Keras and NumPy.  Its folder is in ``$TUTORIAL_CHECKPOINTS``, or in ``build/checkpoints``.
+    A training goes on only from a checkpoint with the same key, made by the same code, by the same versions of
+    TensorFlow, Keras and NumPy, and on the same kind of processor.  Its folder is in ``$TUTORIAL_CHECKPOINTS``, or in
+    ``build/checkpoints``.
     """
 
     def __init__(self, name, key, arrays=(), earlier=None):
         places = Path(os.environ.get("TUTORIAL_CHECKPOINTS", PROJECT / "build" / "checkpoints"))
         versions = [importlib.metadata.version(package) for package in ("tensorflow", "keras", "numpy")]
         digests = [_digest(np.ascontiguousarray(array)) for array in arrays]
-        text = json.dumps([key, digests, versions, _code()], sort_keys=True, default=dataclasses.asdict)
+        made_by = [versions, _code(), processor.kind()]
+        text = json.dumps([key, digests, made_by], sort_keys=True, default=dataclasses.asdict)
         self.folder, self.earlier = (
             places / f"{one}-{_digest(text.encode())[:16]}" if one else None for one in (name, earlier)
         )

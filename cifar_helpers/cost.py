@@ -8,22 +8,6 @@ import tensorflow as tf
 from keras import layers
 
 
-def compute_type():
-    """The type to compute in on this machine: "bfloat16" where it is clearly faster, or "float32"."""
-    seconds = {}
-    for dtype in ("float32", "bfloat16"):
-        maps, kernel = tf.ones((100, 15, 15, 64), dtype), tf.ones((3, 3, 64, 64), dtype)
-        convolve = tf.function(lambda maps, kernel: tf.reduce_sum(tf.nn.conv2d(maps, kernel, 1, "SAME")))
-        seconds[dtype] = min(_seconds(convolve, maps, kernel) for _ in range(6))
-    return "bfloat16" if 1.2 * seconds["bfloat16"] < seconds["float32"] else "float32"
-
-
-def _seconds(function, *arguments):
-    started = time.perf_counter()
-    float(function(*arguments))
-    return time.perf_counter() - started
-
-
 def multiply_adds(model, size=32):
     """Return the multiply-adds of one image's way through ``model``: {layer: number}.
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cifar_helpers import data
+from cifar_helpers import data, processor
 from cifar_helpers.artefacts import discard, replace
 from runner import prose, publish, readme, stamp
 from runner.chapters import Chapter, alt, as_text, damaged, reading, source, tags
@@ -146,7 +146,7 @@ def execute_one(chapter, run):
     (scratch / "chapter.ipynb").write_text(_prepared(chapter), encoding="utf-8")
     inputs = _inputs(chapter, run)
     started = time.perf_counter()
-    executed = _papermill(chapter, scratch, run)
+    executed, peak = _papermill(chapter, scratch, run)
     seconds = time.perf_counter() - started
 
     artefacts, made_page = scratch / "artefacts", scratch / "page.ipynb"
@@ -158,7 +158,7 @@ def execute_one(chapter, run):
         finished = publish.finished_trainings(run.project, scratch / "finished")
         seconds += sum(finished.values())  # what a resumed run did not have to spend again, but the page cost
         page = prose.fill(_normalised(executed, keep_injected=not run.is_published))
-        page["metadata"] |= {stamp.KEY: {**inputs, **_results(chapter, page, artefacts, round(seconds, 1))}}
+        page["metadata"] |= {stamp.KEY: {**inputs, **_results(chapter, page, artefacts, round(seconds, 1), peak)}}
         _fill_in(page)
         made_page.write_text(as_text(page), encoding="utf-8")
         if run.is_published and (not chapter.path.is_file() or chapter.path.read_bytes() != original):
@@ -213,7 +213,8 @@ def _papermill(chapter, scratch, run):
 
         async def start_kernel(self, **options):
             variables = {"env": _environment(chapter, scratch, run)}
-            return await super().start_kernel(**options, **variables, **run.project.for_workers())
+            await super().start_kernel(**options, **variables, **run.project.for_workers())
+            narrator.kernel = self.provisioner.pid
 
     parameters, output = run.parameters(chapter), scratch / "executed.ipynb"
     # In paths, papermill fills in what stands in braces.
@@ -232,7 +233,7 @@ def _papermill(chapter, scratch, run):
     except RuntimeError as error:  # the kernel died, or a figure is missing
         reason = str(error)
     else:
-        return json.loads(output.read_text(encoding="utf-8"))
+        return json.loads(output.read_text(encoding="utf-8")), narrator.peak
     raise _failed(chapter, output, f"in {narrator.place}: {reason}")
 
 
@@ -285,7 +286,12 @@ def _after_the_last_cell(chapter, copy):
 
 
 class _Narrator:
-    """Says on the terminal which cell is running, and stops where one does not show the figure that it promises."""
+    """Says on the terminal which cell is running, and stops where one does not show the figure that it promises.
+
+    ``peak``: the most memory that the kernel has used, in GB.
+    """
+
+    kernel = peak = None
 
     def __init__(self, chapter, injected):
         self.name, self.count = chapter.name, len(chapter.code_cells) + injected
@@ -302,6 +308,7 @@ class _Narrator:
 
     def end(self, cell, cell_index, execute_reply):
         """Called by nbclient after a code cell: words for a figure promise one, whatever kept Matplotlib from it."""
+        self.peak = peak_memory(self.kernel)
         shown = [kind for output in cell["outputs"] for kind in output.get("data", {}) if kind.startswith("image/")]
         if alt(cell) and not shown and execute_reply["content"]["status"] == "ok":
             raise RuntimeError("it shows no figure, though its alt text describes one")
@@ -334,11 +341,12 @@ def _inputs(chapter, run):
         "code": stamp.page_code(chapter),
         "versions": {name: importlib.metadata.version(name) for name in stamp.PACKAGES},
         "surroundings": recorded(),
+        "processor": processor.chosen(processor.compute_type()),
         "reads": {name: file_digest(path) for name, path in sorted(locations.items())},
     }
 
 
-def _results(chapter, page, artefacts, seconds):
+def _results(chapter, page, artefacts, seconds, peak):
     """The part of a stamp that is known after the run: what the page shows and what it wrote."""
     made = Chapter(chapter.path, chapter.project)
     made.notebook = page  # the page as it will be published
@@ -347,7 +355,7 @@ def _results(chapter, page, artefacts, seconds):
         "outputs": stamp.outputs_digest(made),
         "headline": headline(made),
         "machine": machine(),
-        "timing": {"seconds": seconds, "peak_memory_gb": peak_memory(), "environment_gb": environment_size()},
+        "timing": {"seconds": seconds, "peak_memory_gb": peak, "environment_gb": environment_size()},
     }
 
 

@@ -125,12 +125,12 @@ def _training(file):
 
 def filled_cells(stamp):
     """{tag: text} of the Markdown cells that the runner fills in from the stamp."""
-    seconds, machine = stamp["timing"]["seconds"], stamp["machine"]
+    seconds, memory, machine = stamp["timing"]["seconds"], stamp["timing"]["peak_memory_gb"], stamp["machine"]
     minutes = "" if seconds < 60 else f" ({seconds / 60:.0f} minutes)"
     return {
         "result": f"**Result.** {stamp['headline']}",
         "cost": (
-            f"**Measured cost.** This page took {seconds:,.0f} seconds{minutes} to make on "
-            f"{machine['cores']} cores (processor: {machine['cpu']}), without a GPU."
+            f"**Measured cost.** This page took {seconds:,.0f} seconds{minutes} and at most {memory:.1f} GB of "
+            f"memory to make on {machine['cores']} cores (processor: {machine['cpu']}), without a GPU."
         ),
     }

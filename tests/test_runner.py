@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import zipfile
 import pytest
 from jupyter_core import paths
 
-from cifar_helpers import data
+from cifar_helpers import data, processor
 from runner import execute, project
 from runner.chapters import BadRequest, Parameter, all_chapters, as_text
 from runner.execute import Run
@@ -64,7 +65,7 @@ def replayed(monkeypatch):
         (scratch / "executed.ipynb").write_text(as_text(chapter.notebook))
         for event in events:
             event(chapter, scratch)
-        return copy.deepcopy(chapter.notebook)
+        return copy.deepcopy(chapter.notebook), 0.1
 
     monkeypatch.setattr(execute, "_papermill", papermill)
     return events
@@ -87,7 +88,9 @@ def test_the_terminal_names_cells_and_ends_with_a_table_and_a_page_is_filled_in_
     assert executed.terminal.rstrip().splitlines()[-1].endswith("It read 2.")
     page = executed.page("01_first")
     assert page["cells"][1]["source"] == "**Result.** The value is 2."
-    assert page["cells"][2]["source"].startswith("**Measured cost.** This page took ")
+    assert re.match(r"\*\*Measured cost\.\*\* This page took .* GB of memory", page["cells"][2]["source"])
+    made_on = page["metadata"]["tutorial"]["processor"]
+    assert made_on == processor.chosen(processor.compute_type())
     assert [cell["execution_count"] for cell in page["cells"] if cell["cell_type"] == "code"] == [1, 2, 3, 4, 5, 6]
     text = json.dumps(page)
     assert str(executed.folder) not in text and "papermill" not in text

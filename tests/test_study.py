@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cifar_helpers import processor
 from cifar_helpers.artefacts import read_json, write_json
 from cifar_helpers.baseline.recipe import Recipe
 from cifar_helpers.data import load_cifar10
@@ -22,7 +23,7 @@ from cifar_helpers.stand_in import load_stand_in
 from runner.digests import Code
 from runner.ending import BadRequest
 from runner.project import HERE, Project
-from runner.studies import carry, catalogue, determinism, training
+from runner.studies import bench, carry, catalogue, determinism, training
 from runner.studies.study import Study
 
 RECORDS = sorted(HERE.runs.glob("*.json"))
@@ -219,6 +220,7 @@ def test_a_study_records_what_it_ran_with_and_leaves_no_checkpoint(trained, proj
     study.train(project)
     record = read_json(study.path(project))
     assert study.problem(project, TODAY) == "" and record["versions"]["keras"] == keras.__version__
+    assert record["processor"] == processor.chosen("float32") and 0.1 < record["peak_memory_gb"] < 100
     assert list(record["writes"]) == ["models/short.keras"]
     assert list(project.checkpoints.glob("*")) == []
 
@@ -231,3 +233,18 @@ def test_ways_are_compared_bit_by_bit_and_answer_by_answer():
     other = {"weights": np.array("ac"), "logits": np.array([[0.0, 1.0], [1.0, 1.5]])}
     assert determinism.compared(first, first) == {"weights": True, "logits": 0, "answers": 0}
     assert determinism.compared(other, first) == {"weights": False, "logits": 1.5, "answers": 1}
+
+
+# ---- How fast ----
+
+
+@pytest.mark.parametrize(("other", "found"), [(49.0, {"kernel gradient, 7×7": "convolution"}), (51.0, {})])
+def test_the_table_is_wrong_where_another_way_is_clearly_faster_over_all_layers_of_a_step(monkeypatch, other, found):
+    monkeypatch.setattr(processor, "kind", lambda: "avx512")
+    steps = {"forward": {processor.OWN: [10]}, "kernel gradient, 7×7": {processor.OWN: [50, 5], "convolution": [40]}}
+    steps["kernel gradient, 7×7"]["convolution"].append(other - 40)
+    rows = [
+        {"step": step, "way": way, "milliseconds per 1000 images": spent}
+        for step, ways in steps.items() for way, times in ways.items() for spent in times
+    ]  # fmt: skip
+    assert bench.wrong(rows, "float32") == found

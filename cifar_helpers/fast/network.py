@@ -1,7 +1,8 @@
 """The fast network of chapter 6: its layers, its first weights and its test-time augmentation.
 
 Design and numbers follow airbench94 by Keller Jordan (*94% on CIFAR-10 in 3.29 Seconds on a Single
-GPU*, 2024, arXiv:2404.00498), written anew for Keras.
+GPU*, 2024, arXiv:2404.00498), written anew for Keras; the last layer's first weights and the scale of the logits follow
+its variant with Muon (airbench94_muon.py in github.com/KellerJordan/cifar10-airbench).
 """
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)

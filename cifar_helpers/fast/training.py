@@ -6,8 +6,9 @@ normalisation a learning rate of their own, and compute in bfloat16 without deto
 reads and writes the variables of an ordinary ``keras.Model``: what it trains is saved, loaded and used like any other
 model.
 
-The recipes follow the Muon variant of airbench94 (Keller Jordan, arXiv:2404.00498 and
-github.com/KellerJordan/cifar10-airbench); batch size and epochs were chosen for CPUs.
+The recipes follow the Muon variant of airbench94 (Keller Jordan, airbench94_muon.py in
+github.com/KellerJordan/cifar10-airbench), which is not in the paper on airbench, arXiv:2404.00498; for Muon itself, see
+``orthogonalise``.  What is inherited and what was chosen here stands in ``recipe``.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ from cifar_helpers.fast.network import build_fast_network, set_first_weights, si
 from cifar_helpers.fast.operations import conv3x3, silu
 
 SGD_MOMENTUM, MUON_MOMENTUM = 0.85, 0.6
-SGD_RATE = 1.5  # of the kernels, where Muon is switched off
+SGD_RATE = 1.5  # of the kernels, where Muon is switched off: that of airbench94 in its paper, not tuned here
 NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315
 
 
@@ -111,7 +112,7 @@ def orthogonalise(update, dtype="float32", steps=3):
 
     update: shape (..., c_out), taken as a matrix with c_out columns.  dtype: what to compute in.
     Newton-Schulz iterations, which need matrix products only, with Muon's coefficients (Keller
-    Jordan, kellerjordan.github.io/posts/muon).
+    Jordan, 2024, https://kellerjordan.github.io/posts/muon/).
     """
     a, b, c = NEWTON_SCHULZ
     matrix = tf.reshape(update, (-1, update.shape[-1]))

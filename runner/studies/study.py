@@ -15,7 +15,7 @@ from runner import publish
 from runner.chapters import read_whole
 from runner.digests import Code, digest, edited, file_digest
 from runner.ending import BadRequest
-from runner.machine import machine
+from runner.machine import machine, peak_memory
 from runner.surroundings import recorded
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")  # whose versions a record carries
@@ -109,16 +109,17 @@ class Study:
             "TUTORIAL_CHECKPOINTS": str(project.checkpoints), "TUTORIAL_FINISHED": str(finished),
             "TUTORIAL_CODE": digest([code, recorded()]),
         }  # fmt: skip
-        from cifar_helpers import cost
+        from cifar_helpers import processor
         from cifar_helpers.progress import show_epoch
         from runner.studies import training
 
-        dtype, kept = self.dtype or cost.compute_type(), []
+        dtype, kept = self.dtype or processor.compute_type(), []
         found, model = getattr(training, self.function)(
             self.seed, dtype, partial(self._checkpoint, dtype, kept), show_epoch, **self.settings
         )
         record = found | {
             **self.fixed(), "code": code, "hardware": machine(), "surroundings": recorded(),
+            "processor": processor.chosen(dtype), "peak_memory_gb": peak_memory(os.getpid()),
             "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         }  # fmt: skip
         made = {self.path(project): project.build / "new.json"}
