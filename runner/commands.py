@@ -7,10 +7,10 @@ the environment, which only says where things are.
 import contextlib
 
 from runner import predict, prose, publish, readme, stamp
-from runner.chapters import PROFILES, Chapter, Parameter, all_chapters, as_text, chosen_chapters, reading, source
+from runner.chapters import PROFILES, Parameter, all_chapters, as_text, chosen_chapters, reading, source
 from runner.digests import Code
 from runner.ending import BadRequest
-from runner.execute import Run, execute_all, headline
+from runner.execute import Run, execute_all
 from runner.project import HERE
 from runner.settings import available_data, settings
 from runner.studies import catalogue
@@ -91,12 +91,11 @@ def _refresh(project, words):
 
 def _mended(chapter):
     """A fresh page's notebook with the values that its run stated and the result that its text says; None if it has."""
-    made, note = Chapter(chapter.path, chapter.project), chapter.notebook["metadata"][stamp.KEY]
-    made.notebook = prose.fill(chapter.notebook)
-    if not prose.differences(chapter.notebook) and headline(made) == note["headline"]:
+    made, note = prose.fill(chapter.notebook), chapter.notebook["metadata"][stamp.KEY]
+    headline = prose.result(made)
+    if not prose.differences(chapter.notebook) and headline == note["headline"]:
         return None
-    metadata = {**made.notebook["metadata"], stamp.KEY: {**note, "headline": headline(made)}}
-    return {**made.notebook, "metadata": metadata}
+    return {**made, "metadata": {**made["metadata"], stamp.KEY: {**note, "headline": headline}}}
 
 
 def _check(project, words):

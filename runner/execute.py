@@ -353,24 +353,13 @@ def _results(chapter, page, artefacts, seconds, peak):
     return {
         "writes": {name: file_digest(artefacts / name) for name in chapter.writes},
         "outputs": stamp.outputs_digest(made),
-        "headline": headline(made),
+        "headline": prose.result(page),
         "machine": machine(),
         "timing": {"seconds": seconds, "peak_memory_gb": peak, "environment_gb": environment_size()},
     }
 
 
-def headline(page):
-    """A page's result as a sentence: what the cell tagged "headline" displayed, or the text of the "result" cell."""
-    shown = [output.get("data", {}) for cell in page.cells_tagged("headline") for output in cell["outputs"]]
-    said = ["".join(data["text/markdown"]).strip() for data in shown if "text/markdown" in data]
-    return said[0] if said else prose.result(page.notebook)
-
-
 def _fill_in(page):
-    texts = stamp.filled_cells(page["metadata"][stamp.KEY])
-    if not any("headline" in tags(cell) for cell in page["cells"]):
-        del texts["result"]  # its spans are filled
     for cell in page["cells"]:
-        for tag in tags(cell):
-            if cell["cell_type"] == "markdown" and tag in texts:
-                cell["source"] = texts[tag]
+        if cell["cell_type"] == "markdown" and "cost" in tags(cell):
+            cell["source"] = stamp.cost(page["metadata"][stamp.KEY])

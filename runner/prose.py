@@ -202,8 +202,7 @@ def unsourced_on(page, code=""):
     found = []
     for number, cell in enumerate(page.notebook["cells"], start=1):
         if cell["cell_type"] == "markdown":
-            is_filled = "cost" in tags(cell) or "result" in tags(cell) and page.cells_tagged("headline")
-            texts = [] if is_filled else [source(cell)]
+            texts = [] if "cost" in tags(cell) else [source(cell)]
         else:
             texts = [alt(cell), *_said(source(cell))]
         found += [f"cell {number}: {problem}" for text in texts for problem in unsourced(text, code)]

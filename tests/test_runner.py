@@ -87,7 +87,7 @@ def test_the_terminal_names_cells_and_ends_with_a_table_and_a_page_is_filled_in_
     assert "01_first  code cell 3 of 6 (Doubling)" in executed.terminal
     assert executed.terminal.rstrip().splitlines()[-1].endswith("It read 2.")
     page = executed.page("01_first")
-    assert page["cells"][1]["source"] == "**Result.** The value is 2."
+    assert "".join(page["cells"][1]["source"]) == "**Result.** The value is 2<!--value-->."
     assert re.match(r"\*\*Measured cost\.\*\* This page took .* GB of memory", page["cells"][2]["source"])
     made_on = page["metadata"]["tutorial"]["processor"]
     assert made_on == processor.chosen(processor.compute_type())
@@ -196,7 +196,7 @@ def test_other_settings_publish_nothing_and_reach_the_chapter(toy, monkeypatch):
     assert "01_first  code cell" in done.stdout and "02_second" not in done.stdout
     assert toy.published() == before
     page = json.loads(toy.path("build/quick+START=5/01_first.ipynb").read_text())
-    assert page["cells"][1]["source"] == "**Result.** The value is 10."
+    assert "".join(page["cells"][1]["source"]) == "**Result.** The value is 10<!--value-->."
     assert page["metadata"]["kernelspec"]["name"] == "python3"
     assert page["metadata"]["tutorial"]["timing"]["seconds"] > 1000
     assert toy.path("build/quick+START=5/results/value.json").read_text() == "10\n"
@@ -293,8 +293,8 @@ STALE = {
         "01_first: an output was edited",
     ),
     "the result sentence": (
-        lambda toy: toy.edit_cell("01_first", "**Result.** The value is 2.", "**Result.** The value is 9."),
-        "01_first: its result sentence was edited",
+        lambda toy: toy.edit_cell("01_first", "The value is 2<!--value-->.", "The value is 9<!--value-->."),
+        "01_first: value in cell 2 is 9 on the page, and 2 was stated.",
     ),
     "the cost sentence": (
         lambda toy: toy.edit_cell("01_first", "This page took", "This page only took"),

@@ -79,7 +79,7 @@ def run(project, pattern):
 CHAPTERS = {
     "01_first": [
         ("markdown", [], "# Chapter 1: First"),
-        ("markdown", ["result"], "*later*"),
+        ("markdown", ["result"], "**Result.** The value is ?<!--value-->."),
         ("markdown", ["cost", "timing"], "*later*"),
         ("markdown", [], "This chapter doubles.\n\n**What you'll do**: see."),
         ("code", ["parameters"], PARAMETERS + "START = 1  # where to begin [1..100]"),
@@ -88,16 +88,16 @@ CHAPTERS = {
         ("code", [], "value = double(START)  # the work\nprint('value', value)"),
         ("code", [], "artefacts.write_json(artefacts.write('results/value.json'), value)"),
         ("code", ["timing"], "print(time.time())"),
-        ("code", ["headline"], "from cifar_helpers.page import say\nsay(f'The value is {value}.')"),
+        ("code", ["state"], "from cifar_helpers.page import state\nstate(value=value)"),
     ],
     "02_second": [
         ("markdown", [], "# Chapter 2: Second"),
-        ("markdown", ["result"], "*later*"),
+        ("markdown", ["result"], "**Result.** It read ?<!--read-->."),
         ("markdown", [], "This chapter reads.\n\n**What you'll do**: see."),
         ("code", ["parameters"], PARAMETERS),
-        ("code", [], "from cifar_helpers import artefacts\nfrom cifar_helpers.page import say"),
+        ("code", [], "from cifar_helpers import artefacts\nfrom cifar_helpers.page import state"),
         ("code", [], "trainings = sorted(artefacts.published('results/runs').iterdir())"),
-        ("code", ["headline"], "say(f\"It read {artefacts.read_json(artefacts.read('results/value.json'))}.\")"),
+        ("code", ["state"], "state(read=artefacts.read_json(artefacts.read('results/value.json')))"),
     ],
 }  # fmt: skip
 
