@@ -123,7 +123,7 @@ def _training(file):
 def cost(stamp):
     """The sentence on time and memory, which the runner fills in from the stamp."""
     seconds, memory, machine = stamp["timing"]["seconds"], stamp["timing"]["peak_memory_gb"], stamp["machine"]
-    minutes = "" if seconds < 60 else f" ({seconds / 60:.0f} minutes)"
+    minutes = "" if seconds < 120 else f" ({seconds / 60:.0f} minutes)"
     return (
         f"**Measured cost.** This page took {seconds:,.0f} seconds{minutes} and at most {memory:.1f} GB of memory to "
         f"make on {machine['cores']} cores (processor: {machine['cpu']}), without a GPU."
