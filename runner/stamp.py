@@ -37,11 +37,13 @@ def outputs_digest(chapter):
 
 
 def _plain(output):
-    """An output as it is, whether its texts are stored as strings or as lists of lines."""
+    """An output as it is, whoever saved it: texts whole or in lines, whole numbers with a point or without."""
     if isinstance(output, dict):
         return {key: _plain(value) for key, value in output.items() if key != "execution_count"}
     if isinstance(output, list) and all(isinstance(line, str) for line in output):
         return "".join(output)
+    if isinstance(output, float) and output.is_integer():  # JupyterLab saves 2.0 as 2
+        return int(output)
     return output
 
 

@@ -27,7 +27,8 @@ def finish(app, pagename, templatename, context, doctree):
     if body := context.get("body"):
         files = {name: Path(app.srcdir, source) for source, (_, name) in app.env.images.items()}
         body = re.sub(r'<img [^>]*?src="[^"]*?_images/([^"]+\.png)"[^>]*?/?>', lambda tag: _sized(tag, files), body)
-        body = re.sub(r'<div class="(output text_html|table-wrapper[^"]*)"', r'<div tabindex="0" class="\1"', body)
+        boxes = r'<div class="(output text_html|table-wrapper[^"]*|math-wrapper[^"]*)"'
+        body = re.sub(boxes, r'<div tabindex="0" class="\1"', body)
         context["body"] = body.replace("<pre>", '<pre tabindex="0">')
 
 
