@@ -28,7 +28,7 @@ python = python=$$(sh runner/bootstrap.sh) && exec "$$python" -Es -m runner.surr
 help: ## print this list
 	@awk -F ': ## ' '/^[a-z-]+: ## / { printf "  make %-11s  %s\n", $$1, $$2 }' Makefile
 
-execute: ## regenerate every chapter, or some of them: CHAPTERS="03 04" PROFILE=quick DATA=stand-in EPOCHS=60
+execute: ## regenerate every chapter, or some of them: CHAPTERS="04 05" PROFILE=quick DATA=stand-in EPOCHS=60
 	@$(python) runner execute $(parameters)
 
 refresh: ## regenerate only the stale chapters and what depends on them

@@ -38,7 +38,7 @@ class Answer:
 
 
 class Classifier:
-    """A network with its card: what chapter 7 wrote down about it.
+    """A network with its card: what chapter 8 wrote down about it.
 
     model: a ``keras.Model`` that takes images of shape (n, 32, 32, 3) with values from 0 to 255.
     card: a dictionary with its "classes", its "temperature" (see ``logits``), its "threshold", the
@@ -87,7 +87,7 @@ def load_classifier(path, card):
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise DamagedModel(
             f"{path.name} is not the file that its card describes: restore models/ from git,"
-            " or describe a network of your own with `make execute CHAPTERS=07`."
+            " or describe a network of your own with `make execute CHAPTERS=08`."
         )
     import cifar_helpers.quiet  # noqa: F401, I001  (first: keeps TensorFlow's start-up quiet)
     import keras

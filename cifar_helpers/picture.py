@@ -1,6 +1,6 @@
 """Pictures from files: whatever the format, they become the square of pixels that a network sees.
 
-Chapter 4 explains how.  `cifar_helpers.opening` reads the files, as if nobody had looked at them before.
+Chapter 5 explains how.  `cifar_helpers.opening` reads the files, as if nobody had looked at them before.
 """
 
 from pathlib import Path

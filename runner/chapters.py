@@ -17,7 +17,7 @@ LIST = "chapters.txt"  # in notebooks/: the pages of the project, one a line
 class Chapter:
     """One notebook of a ``Project``: a chapter, or the solutions of its exercises.
 
-    ``name`` is "03_train_model" or "solutions/03_train_model", ``notebook`` the parsed JSON.  Its pages have the same
+    ``name`` is "04_train_model" or "solutions/04_train_model", ``notebook`` the parsed JSON.  Its pages have the same
     names in ``notebooks/`` and, made with other settings, in a folder under ``build/``.
     """
 

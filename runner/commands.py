@@ -15,7 +15,7 @@ from runner.project import HERE
 from runner.settings import available_data, settings
 from runner.studies import catalogue
 
-CHAPTERS = Parameter('CHAPTERS = ""  # which chapters, such as CHAPTERS="03 04"; all, if it is not given [text]')
+CHAPTERS = Parameter('CHAPTERS = ""  # which chapters, such as CHAPTERS="04 05"; all, if it is not given [text]')
 PROFILE = Parameter('PROFILE = "full"  # all of it, or every line of the code on few images [full | quick]')
 RUNS = Parameter('RUNS = "*"  # which trainings, such as RUNS="fast84*" [text]')
 

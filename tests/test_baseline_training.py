@@ -1,4 +1,4 @@
-"""The baseline's training: interrupted or not, on chapter 3's page or for a study, it ends with the same bits."""
+"""The baseline's training: interrupted or not, on chapter 4's page or for a study, it ends with the same bits."""
 
 import ast
 import dataclasses
@@ -24,7 +24,7 @@ LABELS = (np.arange(48) % 10).astype(np.uint8)[:, None]
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
-    tf.config.experimental.enable_op_determinism()  # as in chapter 3 and in studies
+    tf.config.experimental.enable_op_determinism()  # as in chapter 4 and in studies
     tf.config.run_functions_eagerly(True)  # graphs take seconds to build; chapters use them
     monkeypatch.setenv("TUTORIAL_CHECKPOINTS", str(tmp_path))
     monkeypatch.delenv("TUTORIAL_FINISHED", raising=False)
@@ -55,7 +55,7 @@ def small_network():
 
 
 def fit(*callbacks, epochs=3, interrupted=None):
-    """Train the small network as the cell of chapter 3 does it; raise KeyboardInterrupt after epoch ``interrupted``."""
+    """Train the small network as the cell of chapter 4 does it; raise KeyboardInterrupt after epoch ``interrupted``."""
 
     def show(row, number):
         show_epoch(row, number)
@@ -122,8 +122,8 @@ OTHER = Recipe(2, 5, learning_rate=2e-3, schedule="linear-to-zero", shifts="whol
 
 
 def of_chapter_3(recipe, **side):
-    """Train by the cells of chapter 3, on our images, with the settings of ``recipe``."""
-    chapter = Chapter(HERE.notebooks / "03_train_model.ipynb")
+    """Train by the cells of chapter 4, on our images, with the settings of ``recipe``."""
+    chapter = Chapter(HERE.notebooks / "04_train_model.ipynb")
     settings = {name.upper(): value for name, value in dataclasses.asdict(recipe).items()}
     names = {name: parameter.default for name, parameter in chapter.parameters.items()} | settings
     imports = [node for node in chapter.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -151,7 +151,7 @@ def test_chapter_3_and_the_studies_train_alike(recipe, side):
 
 
 def test_the_recipe_is_that_of_the_chapters_parameters():
-    parameters = Chapter(HERE.notebooks / "03_train_model.ipynb").parameters
+    parameters = Chapter(HERE.notebooks / "04_train_model.ipynb").parameters
     ours = dataclasses.asdict(Recipe())
     del ours["type"]  # measured
     assert ours == {name: parameters[name.upper()].default for name in ours}

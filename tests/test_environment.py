@@ -120,7 +120,7 @@ def conda(tmp_path):
 
 
 def test_parameters_reach_the_runner_as_they_were_typed_and_exported_ones_do_not(conda):
-    typed = ["CHAPTERS=03 04", "TITLE=a 'b' \"c\"; * $HOME `id`", "CIFAR10_DIR=/data", "PYTHON=python3"]
+    typed = ["CHAPTERS=04 05", "TITLE=a 'b' \"c\"; * $HOME `id`", "CIFAR10_DIR=/data", "PYTHON=python3"]
     python = "-Es|-m|runner.surroundings|runner"
     done = run("make", "execute", *typed, CONDA_PREFIX=conda, SEED="42", DATA="/x", PROFILE="work")
     assert done.stdout == f"{python}|execute|{typed[0]}|{typed[1]}|"

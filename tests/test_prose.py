@@ -197,7 +197,7 @@ def test_what_needs_a_source(typed, found):
         "The rate is 0.002 (`LEARNING_RATE=0.002`), and falls by 0.0002.",
         "Answers of 70% <!-- from: an example -->.",
         "It is 80.74%<!--last--> after 1,229<!--took--> s.",
-        "Chapter 3 trains 15 epochs on 50,000 images in float32; the 94% network, a **95% interval**, 100%.",
+        "Chapter 4 trains 15 epochs on 50,000 images in float32; the 94% network, a **95% interval**, 100%.",
         "```\nmake execute RATE=0.1234\n```",
         "## Is it 90%?\n\nSee https://example.org",
     ],

@@ -1,6 +1,6 @@
 """The same network from faster parts: what a layer computes stays, how it computes it changes.
 
-Used in chapter 3, where the baseline trains with these parts and is saved with the usual ones.
+Used in chapter 4, where the baseline trains with these parts and is saved with the usual ones.
 """
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)

@@ -1,4 +1,4 @@
-"""The baseline network, built and explained layer by layer in chapter 2."""
+"""The baseline network, built and explained layer by layer in chapter 3."""
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
 

@@ -1,4 +1,4 @@
-"""Training the baseline, as chapter 3 does it on its page; for studies, which train it many times."""
+"""Training the baseline, as chapter 4 does it on its page; for studies, which train it many times."""
 
 import json
 import math

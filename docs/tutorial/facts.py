@@ -49,7 +49,7 @@ def known(project):
     """What a project says about itself: {name: value}.  Raises BadRequest if no page has been made.
 
     stamps: of all pages.  pages: of each published chapter its name, title, stamp and lessons.  measured: on what
-    these were made and what they took together.  trainings: {name: summary} of those with labels; chapter 5 shows the
+    these were made and what they took together.  trainings: {name: summary} of those with labels; chapter 7 shows the
     others, whose scores differ.  determinism: what is the same twice.  reference: the helpers' docstrings.
     """
     chapters = all_chapters(project)

@@ -17,11 +17,23 @@ from runner.settings import available_data
 from runner.studies.determinism import DeterminismStudy
 from runner.studies.study import Study
 
+# What chapter 4 does against overfitting, one at a time.  The strength of weight decay was fixed before any training.
+REMEDIES = {
+    "few": {},
+    "few_augmentation": {"augmented": True},
+    "few_dropout": {"dropout": True},
+    "few_weight_decay": {"weight_decay": 1.0},
+    "few_more_data": {"images": 20_000},
+}
 ZERO = Recipe(learning_rate=0.002, schedule="linear-to-zero", shifts="whole")
 
 
 def _baseline(kind, seed, earlier="", start=Recipe(), **changes):
     return Study(kind, seed, "baseline", {"recipe": dataclasses.replace(start, **changes)}, earlier=earlier)
+
+
+def _few(kind, seed):
+    return Study(kind, seed, "few", {"recipe": Recipe(schedule="constant"), "images": 5000, **REMEDIES[kind]})
 
 
 def _fast(kind, recipe, seed, validated=False, **options):
@@ -34,6 +46,7 @@ STUDIES = [
     _baseline("baseline60", 0, "baseline30", epochs=60),
     *(_baseline(f"baseline_zero{epochs}", 0, start=ZERO, epochs=epochs) for epochs in (15, 30)),
     *(_baseline("baseline15_plain", seed, compute="plain") for seed in range(5)),
+    *(_few(kind, seed) for kind in REMEDIES for seed in range(3)),
     Study("clusters", 0, "clusters", model="models/clusters.keras"),
     *(Study("clusters", seed, "clusters") for seed in (1, 2)),
     DeterminismStudy(),

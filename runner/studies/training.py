@@ -43,6 +43,47 @@ def baseline(seed, dtype, checkpoint, show, recipe):
     }, model  # fmt: skip
 
 
+def few(seed, dtype, checkpoint, show, recipe, images, augmented=False, dropout=False, weight_decay=0.0):
+    """Train the baseline on few images, with Adam at a constant rate, until it overfits or a remedy keeps it from that.
+
+    images: how many, the first of the training images of this seed's split.  Of the validation images, the first 2,000
+    are for decisions while it trains ("val_loss", "val_accuracy" of each epoch), the others for judging those
+    ("judged_accuracy").  weight_decay: the share of each weight, times the learning rate, that every step takes away.
+    """
+    tf.config.experimental.enable_op_determinism()
+    (train, train_labels), (validation, labels) = split_validation(*load_cifar10()[0], seed=seed)
+    decided, judged = (validation[:2000], labels[:2000]), (validation[2000:], labels[2000:])
+    recipe = dataclasses.replace(recipe, type=dtype)
+    keras.utils.set_random_seed(seed)
+    model = baseline_training.new_baseline(recipe, dropout)
+    optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=weight_decay)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+
+    def judge(epoch, logs):
+        logs["judged_accuracy"] = top1(judged[1], model.predict(judged[0], batch_size=250, verbose=0))
+
+    kept = baseline_training.EpochByEpoch(model, checkpoint([recipe, images, augmented, dropout, weight_decay]), show)
+    batches = baseline_training.training_batches(
+        train[:images], train_labels[:images], recipe.epochs, recipe.batch_size, seed, augmented,
+        first_epoch=len(kept.history),
+    )  # fmt: skip
+    model.fit(
+        batches,
+        steps_per_epoch=-(-images // recipe.batch_size),
+        epochs=recipe.epochs,
+        initial_epoch=len(kept.history),
+        validation_data=decided,
+        validation_batch_size=250,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=judge), kept],
+        verbose=0,
+    )
+    return {
+        "recipe": dataclasses.asdict(recipe), "type": dtype, "images": images, "epochs": kept.history,
+        "scored": _scored("validation", judged[1], model.predict(judged[0], batch_size=250, verbose=0)),
+        "timing": {"training": round(kept.seconds, 1)},
+    }, model  # fmt: skip
+
+
 def fast(seed, dtype, checkpoint, show, recipe, validated=False):
     """Train the fast network on all training images and score it on the test images.
 
@@ -68,7 +109,7 @@ def fast(seed, dtype, checkpoint, show, recipe, validated=False):
 
 
 def clusters(seed, dtype, checkpoint, show):
-    """Find the clusters of chapter 5 by agreement on patch features, and let the fast network learn them."""
+    """Find the clusters of chapter 7 by agreement on patch features, and let the fast network learn them."""
     tf.config.experimental.enable_op_determinism()
     train, test = load_cifar10()
     (images, _), validation = split_validation(*train)
