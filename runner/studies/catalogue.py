@@ -23,7 +23,7 @@ REMEDIES = {
     "few_augmentation": {"augmented": True},
     "few_dropout": {"dropout": True},
     "few_weight_decay": {"weight_decay": 1.0},
-    "few_more_data": {"images": 20_000},
+    "few_more_data": {"images": 10_000},
 }
 ZERO = Recipe(learning_rate=0.002, schedule="linear-to-zero", shifts="whole")
 
