@@ -7,6 +7,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+from cifar_helpers.exercises import answers_of
 from runner.ending import BadRequest, in_words
 from runner.project import HERE
 
@@ -73,8 +74,17 @@ class Chapter:
 
     @property
     def writes(self):
-        """Names of the artefacts it writes, sorted."""
-        return self._artefacts("write")
+        """Names of the artefacts it writes, sorted; the answers that solutions keep are one of them."""
+        return sorted({*self._artefacts("write"), *map(answers_of, self.kept)})
+
+    @property
+    def kept(self):
+        """The numbers of the exercises whose answers it keeps, such as "2.1"; only solutions keep any."""
+        found = self._first_arguments("keep") if self.is_solution else []
+        for number in found:
+            if not (isinstance(number, str) and re.fullmatch(rf"{int(self.number)}\.[1-9]\d?", number)):
+                raise BadRequest(f"{self.name}: keep({number!r}, ...) names no exercise of this chapter.")
+        return found
 
     @property
     def reads(self):
@@ -87,11 +97,15 @@ class Chapter:
         return sorted(set(self._artefacts("published")) - set(self.writes))
 
     def _artefacts(self, verb):
+        return self._first_arguments(f"artefacts.{verb}")
+
+    def _first_arguments(self, function):
+        """What its calls of ``function`` name, sorted."""
         calls = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
-        found = [call.args for call in calls if ast.unparse(call.func) == f"artefacts.{verb}"]
-        if not all(len(args) == 1 and isinstance(args[0], ast.Constant) for args in found):
-            raise BadRequest(f"{self.name}: write the name in artefacts.{verb}(...) as a plain string.")
-        return sorted({args[0].value for args in found})
+        found = [call.args[:1] for call in calls if ast.unparse(call.func) == function]
+        if not all(args and isinstance(args[0], ast.Constant) for args in found):
+            raise BadRequest(f"{self.name}: write the name in {function}(...) as a plain string.")
+        return sorted({args[0].value for args in found}, key=str)
 
 
 PROFILES = {

@@ -136,6 +136,7 @@ class Toy:
             "requirements.lock",
             "cifar_helpers/__init__.py",
             "cifar_helpers/artefacts.py",
+            "cifar_helpers/exercises.py",
             "cifar_helpers/page.py",
         ):
             shutil.copy(PROJECT / name, folder / name)
