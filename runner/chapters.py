@@ -13,6 +13,10 @@ from runner.project import HERE
 
 SOLUTIONS = "solutions"
 LIST = "chapters.txt"  # in notebooks/: the pages of the project, one a line
+METADATA = {  # of every page, whichever kernel somebody last chose for it: the runner's is always this Python
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 
 
 class Chapter:
