@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cifar_helpers.exercises import answers_of
+from cifar_helpers.settings import Parameter
 from runner.ending import BadRequest, in_words
 from runner.project import HERE
 
@@ -68,7 +69,11 @@ class Chapter:
     def parameters(self):
         """{name: Parameter} from the cell tagged "parameters"."""
         lines = "\n".join(map(source, self.cells_tagged("parameters"))).splitlines()
-        found = [Parameter(line, self.name) for line in lines if line.strip()]
+        try:
+            found = [Parameter(line) for line in lines if line.strip()]
+            [parameter.default for parameter in found]
+        except ValueError as reason:
+            raise BadRequest(f"{self.name}: {reason}") from None
         return {parameter.name: parameter for parameter in found}
 
     def settings(self, profile="full", data="cifar10", **changes):
@@ -119,36 +124,6 @@ PROFILES = {
     # normalisation's averages need steps.
     "quick": {"TRAIN": True, "LIMIT": 300, "EPOCHS": 2, "SIDE_EPOCHS": 1, "BATCH_SIZE": 32},
 }
-
-
-class Parameter:
-    """One line of a parameters cell: ``NAME = default  # meaning [contract]``.
-
-    The contract in brackets is a range of whole numbers, ``[1..200]``, choices, ``[a | b]``, or ``[text]``.
-    """
-
-    LINE = re.compile(r"(?P<name>[A-Z][A-Z0-9_]*) = (?P<default>.+?)  # (?P<meaning>.*) \[(?P<contract>.+)\]")
-
-    def __init__(self, line, chapter=""):
-        match = self.LINE.fullmatch(line.strip())
-        if not match:
-            raise BadRequest(f"{chapter}: no `NAME = value  # meaning [contract]`: {line.strip()}")
-        self.name, self.meaning, self.contract = match["name"], match["meaning"], match["contract"]
-        try:
-            self.default = ast.literal_eval(match["default"])
-        except (SyntaxError, ValueError):
-            raise BadRequest(f"{chapter}: the default is not a plain value: {line.strip()}") from None
-
-    def parse(self, text):
-        """Return the value that ``text`` means, or raise BadRequest with the contract."""
-        if span := re.fullmatch(r"(\d+)\.\.(\d+)", self.contract):
-            if re.fullmatch(r"\d{1,12}", text) and int(span[1]) <= int(text) <= int(span[2]):
-                return int(text)
-            raise BadRequest(f"{self.name}={text}: expected a whole number from {span[1]} to {span[2]}.")
-        choices = self.contract.split(" | ")
-        if self.contract != "text" and text not in choices:
-            raise BadRequest(f"{self.name}={text}: expected one of {', '.join(choices)}.")
-        return text == "True" if isinstance(self.default, bool) else type(self.default)(text)
 
 
 def read_whole(path):

@@ -6,8 +6,9 @@ the environment, which only says where things are.
 
 import contextlib
 
+from cifar_helpers.settings import Parameter
 from runner import exercises, predict, prose, publish, readme, stamp
-from runner.chapters import PROFILES, Parameter, all_chapters, as_text, chosen_chapters, reading, source
+from runner.chapters import PROFILES, all_chapters, as_text, chosen_chapters, reading, source
 from runner.digests import Code
 from runner.ending import BadRequest
 from runner.execute import Run, execute_all

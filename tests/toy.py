@@ -157,6 +157,7 @@ class Toy:
             "cifar_helpers/artefacts.py",
             "cifar_helpers/exercises.py",
             "cifar_helpers/page.py",
+            "cifar_helpers/settings.py",
         ):
             shutil.copy(PROJECT / name, folder / name)
         (helpers / "double.py").write_text(HELPER_MODULE)
