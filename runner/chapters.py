@@ -71,7 +71,7 @@ class Chapter:
         lines = "\n".join(map(source, self.cells_tagged("parameters"))).splitlines()
         try:
             found = [Parameter(line) for line in lines if line.strip()]
-            [parameter.default for parameter in found]
+            [parameter.default for parameter in found]  # each a plain value
         except ValueError as reason:
             raise BadRequest(f"{self.name}: {reason}") from None
         return {parameter.name: parameter for parameter in found}
