@@ -93,3 +93,70 @@ def scatter_classes(points, labels, names, ax=None):
         mine = points[np.asarray(labels) == label]
         ax.scatter(*mine.T, s=24, color=PALETTE[label], marker=MARKERS[label], linewidths=0, label=name)
     return ax
+
+
+def show_maps(maps, titles, columns=5, size=1.9, label="value"):
+    """Draw pictures and maps row by row, all maps in the same colours: blue below 0, red above.
+
+    maps: each of shape (height, width), or (height, width, 3) for a picture from 0 to 255; into a map of at most 25
+    numbers, each number is written.  titles: one each.  size: inches per map.  label: of the colour bar, which stands
+    beside maps that are larger.  Returns the Axes, a list.
+    """
+    rows, maps = -(-len(maps) // columns), [np.asarray(values) for values in maps]
+    shape = {"figsize": (columns * size, rows * (size + 0.25)), "squeeze": False, "layout": "constrained"}
+    figure, axes = plt.subplots(rows, columns, **shape)
+    flat = [values for values in maps if values.ndim == 2]
+    most = max((np.quantile(np.abs(values), 0.99) for values in flat), default=0) or 1
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, values, title in zip(axes.flat, maps, titles):
+        if values.ndim == 3:
+            ax.imshow(values.astype(np.uint8), interpolation="nearest")
+        else:
+            drawn = ax.imshow(values, cmap="vlag", vmin=-most, vmax=most, interpolation="nearest")
+        ax.set_title(title, fontsize=11)
+        for (row, column), value in np.ndenumerate(values) if values.ndim == 2 and values.size <= 25 else ():
+            text, ink = f"{value:.3g}".replace("-", "−"), "white" if abs(value) > 0.6 * most else "black"
+            ax.text(column, row, text, ha="center", va="center", fontsize=12, color=ink)
+    if any(values.size > 25 for values in flat):
+        figure.colorbar(drawn, ax=axes, shrink=0.8, label=label)
+    return list(axes.flat[: len(maps)])
+
+
+def draw_network(model, ax=None):
+    """Draw the layers of a model, from left to right, as wide as they have channels and as high as their maps.
+
+    model: a built Keras Sequential that begins with convolutions; of other layers than convolutions, poolings, dense
+    ones, normalisations and dropouts nothing is drawn.  Returns the Axes.
+    """
+    kinds = {  # colour and hatch; the last two change no shape and are drawn as stripes
+        "Conv2D": (PALETTE[0], ""), "MaxPooling2D": (PALETTE[2], "///"), "Dense": (PALETTE[1], "..."),
+        "BatchNormalization": (PALETTE[4], ""), "Dropout": ("0.25", ""),
+    }  # fmt: skip
+    words = ("convolution", "max pooling", "dense", "batch normalisation", "dropout")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(9, 4))
+    left, high = 0.0, max(layer.output.shape[1] for layer in model.layers if len(layer.output.shape) == 4)
+    side = high
+    for layer in model.layers:
+        kind, shape = type(layer).__name__, layer.output.shape[1:]
+        if kind not in kinds:
+            continue
+        is_stripe, is_map = kind in ("BatchNormalization", "Dropout"), len(shape) == 3
+        side = shape[0] if is_map else max(4, high * shape[0] / 256)
+        width = 0.8 if is_stripe else 2 + shape[-1] / 16 if is_map else 2
+        colour, hatch = kinds[kind]
+        box = plt.Rectangle((left, -side / 2), width, side, facecolor=colour, hatch=hatch, edgecolor="white", lw=0.5)
+        ax.add_patch(box)
+        if not is_stripe:
+            size = f"{shape[0]}×{shape[1]}\n×{shape[2]}" if is_map else str(shape[0])
+            ax.text(left + width / 2, side / 2 + 1, size, ha="center", va="bottom", fontsize=9)
+            name = layer.name.replace("_", "\n") if is_map else layer.name
+            turned = {} if is_map else {"rotation": 90}
+            ax.text(left + width / 2, -side / 2 - 1, name, ha="center", va="top", fontsize=9, **turned)
+        left += width + (2.5 if kind == "Dropout" else 1.2)
+    marks = [plt.Rectangle((0, 0), 1, 1, facecolor=c, hatch=hatch, edgecolor="white") for c, hatch in kinds.values()]
+    ax.legend(marks, words, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=5, fontsize=10, columnspacing=1)
+    ax.set(xlim=(-1, left), ylim=(-high / 2 - 9, high / 2 + 7))
+    ax.axis("off")
+    return ax

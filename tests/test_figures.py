@@ -14,6 +14,7 @@ from IPython.core.pylabtools import print_figure
 from PIL import Image
 
 from cifar_helpers import figures
+from cifar_helpers.baseline.network import build_baseline
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,32 @@ def test_every_class_has_a_colour_and_a_marker_of_its_own():
     ]
     looks = [(group.get_facecolor().tobytes(), group.get_paths()[0].vertices.tobytes()) for group in drawn]
     assert [len(set(look)) for look in zip(*looks)] == [10, 10]
+
+
+def test_maps_share_one_scale_and_small_ones_show_their_numbers():
+    photo, small, large = np.full((2, 2, 3), 300), np.array([[-4, 0.25]]), np.ones((6, 6))
+    axes = figures.show_maps([photo, small, large], "abc", columns=2)
+    assert [ax.get_title() for ax in axes] == list("abc") and axes[0].images[0].get_array().dtype == np.uint8
+    assert axes[1].images[0].get_clim() == axes[2].images[0].get_clim() and axes[1].images[0].get_clim()[1] <= 4
+    assert [[(text.get_text(), text.get_color()) for text in ax.texts] for ax in axes] == [
+        [], [("−4", "white"), ("0.25", "black")], [],
+    ]  # fmt: skip
+    assert len(axes[0].figure.axes) == 5  # a grid of four, and the colour bar
+    assert len(figures.show_maps([small], ["a"], columns=1)[0].figure.axes) == 1  # numbers need none
+
+
+def test_a_network_is_drawn_box_by_box_from_its_layers():
+    network = build_baseline()
+    ax = figures.draw_network(network)
+    boxes, texts = ax.patches, [text.get_text() for text in ax.texts]
+    drawn = [layer for layer in network.layers if layer.name not in ("scale", "flatten")]
+    assert len(boxes) == len(drawn) and [box.get_x() for box in boxes] == sorted(box.get_x() for box in boxes)
+    assert texts[:4] == ["32×32\n×32", "block1\nconv1", "32×32\n×32", "block1\nconv2"]
+    assert texts[-4:] == ["128", "dense", "10", "probabilities"]
+    heights = {layer.name: box.get_height() for layer, box in zip(drawn, boxes)}
+    assert heights["block1_conv1"] == 2 * heights["block1_pool"] == 4 * heights["block3_conv2"]
+    looks = {(box.get_facecolor(), box.get_hatch()) for box in boxes}
+    assert len(looks) == 5 == len(ax.get_legend().get_texts())
 
 
 def test_a_page_gets_a_small_picture_with_twice_the_pixels_of_its_size_and_the_colours_of_photos():
