@@ -13,6 +13,8 @@ from typing import NamedTuple
 from IPython import get_ipython
 from IPython.display import Markdown, display
 
+import cifar_helpers.settings  # noqa: F401  (stops where a reader's setting is none that its comment allows)
+
 STATED = "application/vnd.cifar10-tutorial+json"  # the type under which values and claims stand in a cell's output
 # A value and its marker, ``80.74%<!--last-->``.  The value is all that stands directly before the marker, back to a
 # space, a bracket, a quotation mark or one of * _ | = ~ ± ≈ – — $ `.  Several words are joined by no-break spaces.

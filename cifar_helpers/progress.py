@@ -10,17 +10,19 @@ from cifar_helpers.page import is_live
 
 
 def show_epoch(row, number, epochs=None):
-    """Print one line about a finished epoch.
+    """Print one line about a finished epoch, short enough for a page: loss and accuracy of one set after the other.
 
     row: its "loss" and "accuracy", and where there are any its "learning_rate", "val_loss" and "val_accuracy".
     number: of the epoch, from 1.  epochs: how many there will be, to be said too.
     """
     line = f"epoch {number} of {epochs}" if epochs else f"epoch {number:3}"
     if "learning_rate" in row:
-        line += f"  learning rate {row['learning_rate']:.2e}"
-    line += f"  loss {row['loss']:.4f}  accuracy {row['accuracy']:7.2%}"
+        line += f"  rate {row['learning_rate']:.1e}"
     if "val_accuracy" in row:
-        line += f"  validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:7.2%}"
+        line += f"  training {row['loss']:.4f} {row['accuracy']:7.2%}"
+        line += f"  validation {row['val_loss']:.4f} {row['val_accuracy']:7.2%}"
+    else:
+        line += f"  loss {row['loss']:.4f}  accuracy {row['accuracy']:7.2%}"
     print(line, flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from runner import exercises
 from runner.chapters import all_chapters
 from runner.project import Project
 
@@ -10,7 +11,9 @@ project_copyright = "text and figures: CC BY 4.0; code: MIT"
 
 extensions = ["myst_nb", "sphinx_design", "tutorial"]
 include_patterns = ["docs/*.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"]
-include_patterns += [f"notebooks/{page.name}.ipynb" for page in all_chapters(Project(Path(__file__).parents[1]))]
+pages = all_chapters(Project(Path(__file__).parents[1]))
+include_patterns += [f"notebooks/{page.name}.ipynb" for page in pages]
+include_patterns += [exercises.name_of(page) for page in pages if exercises.made(page)]
 exclude_patterns = [".*", "*.egg-info", "build", "tests", "**/.ipynb_checkpoints"]  # not even looked through
 templates_path = ["_templates"]
 primary_domain = None  # `{data}` is the tutorial's directive, not Python's

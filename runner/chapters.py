@@ -7,11 +7,17 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+from cifar_helpers.exercises import answers_of
+from cifar_helpers.settings import Parameter
 from runner.ending import BadRequest, in_words
 from runner.project import HERE
 
 SOLUTIONS = "solutions"
 LIST = "chapters.txt"  # in notebooks/: the pages of the project, one a line
+METADATA = {  # of every page, whichever kernel somebody last chose for it: the runner's is always this Python
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 
 
 class Chapter:
@@ -63,7 +69,11 @@ class Chapter:
     def parameters(self):
         """{name: Parameter} from the cell tagged "parameters"."""
         lines = "\n".join(map(source, self.cells_tagged("parameters"))).splitlines()
-        found = [Parameter(line, self.name) for line in lines if line.strip()]
+        try:
+            found = [Parameter(line) for line in lines if line.strip()]
+            [parameter.default for parameter in found]  # each a plain value
+        except ValueError as reason:
+            raise BadRequest(f"{self.name}: {reason}") from None
         return {parameter.name: parameter for parameter in found}
 
     def settings(self, profile="full", data="cifar10", **changes):
@@ -73,8 +83,17 @@ class Chapter:
 
     @property
     def writes(self):
-        """Names of the artefacts it writes, sorted."""
-        return self._artefacts("write")
+        """Names of the artefacts it writes, sorted; the answers that solutions keep are one of them."""
+        return sorted({*self._artefacts("write"), *map(answers_of, self.kept)})
+
+    @property
+    def kept(self):
+        """The numbers of the exercises whose answers it keeps, such as "2.1"; only solutions keep any."""
+        found = self._first_arguments("keep") if self.is_solution else []
+        for number in found:
+            if not (isinstance(number, str) and re.fullmatch(rf"{int(self.number)}\.[1-9]\d?", number)):
+                raise BadRequest(f"{self.name}: keep({number!r}, ...) names no exercise of this chapter.")
+        return found
 
     @property
     def reads(self):
@@ -87,11 +106,15 @@ class Chapter:
         return sorted(set(self._artefacts("published")) - set(self.writes))
 
     def _artefacts(self, verb):
+        return self._first_arguments(f"artefacts.{verb}")
+
+    def _first_arguments(self, function):
+        """What its calls of ``function`` name, sorted."""
         calls = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
-        found = [call.args for call in calls if ast.unparse(call.func) == f"artefacts.{verb}"]
-        if not all(len(args) == 1 and isinstance(args[0], ast.Constant) for args in found):
-            raise BadRequest(f"{self.name}: write the name in artefacts.{verb}(...) as a plain string.")
-        return sorted({args[0].value for args in found})
+        found = [call.args[:1] for call in calls if ast.unparse(call.func) == function]
+        if not all(args and isinstance(args[0], ast.Constant) for args in found):
+            raise BadRequest(f"{self.name}: write the name in {function}(...) as a plain string.")
+        return sorted({args[0].value for args in found}, key=str)
 
 
 PROFILES = {
@@ -99,38 +122,8 @@ PROFILES = {
     # Every line of the same code on few images: seconds instead of minutes.
     # Few, but more than the 256 components that chapter 1 looks for, and in small batches, because batch
     # normalisation's averages need steps.
-    "quick": {"TRAIN": True, "LIMIT": 300, "EPOCHS": 2, "SIDE_EPOCHS": 1, "BATCH_SIZE": 32},
+    "quick": {"TRAIN": True, "LIMIT": 300, "EPOCHS": 2, "BATCH_SIZE": 32},
 }
-
-
-class Parameter:
-    """One line of a parameters cell: ``NAME = default  # meaning [contract]``.
-
-    The contract in brackets is a range of whole numbers, ``[1..200]``, choices, ``[a | b]``, or ``[text]``.
-    """
-
-    LINE = re.compile(r"(?P<name>[A-Z][A-Z0-9_]*) = (?P<default>.+?)  # (?P<meaning>.*) \[(?P<contract>.+)\]")
-
-    def __init__(self, line, chapter=""):
-        match = self.LINE.fullmatch(line.strip())
-        if not match:
-            raise BadRequest(f"{chapter}: no `NAME = value  # meaning [contract]`: {line.strip()}")
-        self.name, self.meaning, self.contract = match["name"], match["meaning"], match["contract"]
-        try:
-            self.default = ast.literal_eval(match["default"])
-        except (SyntaxError, ValueError):
-            raise BadRequest(f"{chapter}: the default is not a plain value: {line.strip()}") from None
-
-    def parse(self, text):
-        """Return the value that ``text`` means, or raise BadRequest with the contract."""
-        if span := re.fullmatch(r"(\d+)\.\.(\d+)", self.contract):
-            if re.fullmatch(r"\d{1,12}", text) and int(span[1]) <= int(text) <= int(span[2]):
-                return int(text)
-            raise BadRequest(f"{self.name}={text}: expected a whole number from {span[1]} to {span[2]}.")
-        choices = self.contract.split(" | ")
-        if self.contract != "text" and text not in choices:
-            raise BadRequest(f"{self.name}={text}: expected one of {', '.join(choices)}.")
-        return text == "True" if isinstance(self.default, bool) else type(self.default)(text)
 
 
 def read_whole(path):

@@ -6,8 +6,9 @@ the environment, which only says where things are.
 
 import contextlib
 
-from runner import predict, prose, publish, readme, stamp
-from runner.chapters import PROFILES, Parameter, all_chapters, as_text, chosen_chapters, reading, source
+from cifar_helpers.settings import Parameter
+from runner import exercises, predict, prose, publish, readme, stamp
+from runner.chapters import PROFILES, all_chapters, as_text, chosen_chapters, reading, source
 from runner.digests import Code
 from runner.ending import BadRequest
 from runner.execute import Run, execute_all
@@ -57,6 +58,7 @@ def execute(chosen, chapters, run):
         pages = execute_all(chosen, run, chapters)
         if run.is_published:
             readme.write(run.project, all_chapters(run.project))
+            exercises.write(pages)
     print("\n" + readme.terminal_table(pages))
     if run.data == "stand-in":
         print("\nThese figures were made with drawings instead of CIFAR-10 and mean nothing for CIFAR-10.")
@@ -69,8 +71,8 @@ def execute(chosen, chapters, run):
 def _refresh(project, words):
     """Regenerate the chosen chapters that are stale, and those whose artefacts change with them."""
     chapters = all_chapters(project)
-    given = settings("refresh", words, CHAPTERS)
-    chosen, stale = chosen_chapters(given.get("CHAPTERS", CHAPTERS.default), chapters), 0
+    numbers = settings("refresh", words, CHAPTERS).get("CHAPTERS", CHAPTERS.default)
+    chosen, stale = chosen_chapters(numbers, chapters), 0
     for chapter in chosen:
         # Looked at again when its turn comes: an earlier one may have changed what it reads.
         if found := stamp.problems(chapter, project.root):
@@ -84,7 +86,9 @@ def _refresh(project, words):
                 publish.together(project, {chapter.path: mended})
             print(f"{chapter.name}: the values in its text are those of its run, and its result is that of its text.")
     with publish.only_one(project):
-        readme.write(project, all_chapters(project))
+        now = all_chapters(project)
+        readme.write(project, now)
+        exercises.write(chosen_chapters(numbers, now))
     print(f"{stale} of {len(chosen)} pages were stale." if stale else f"All {len(chosen)} pages are fresh.")
     return 0
 
@@ -105,6 +109,7 @@ def _check(project, words):
     with reading("A page, a result, the lock or the README"):
         stale = {chapter.name: found for chapter in chapters if (found := _wrong(chapter, chapters, code))}
         stale |= {name: [reason] for name, reason in catalogue.outdated(project, code).items()}
+        stale |= exercises.problems(chapters)
         if not stale and not readme.is_current(project, chapters):
             stale["README.md"] = ["its table of results is not what the pages say"]
     for name, found in stale.items():

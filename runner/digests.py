@@ -26,8 +26,8 @@ from runner.project import RECORD
 
 PACKAGES = ("cifar_helpers", "runner")
 # Modules whose results prove themselves: the images by their checksum; the decoding of pictures and how Keras starts by
-# their tests.
-PROVEN = ("cifar_helpers.fetch", "cifar_helpers.opening", "cifar_helpers.own_keras")
+# their tests; what settings allow by stopping a run or not.
+PROVEN = ("cifar_helpers.fetch", "cifar_helpers.opening", "cifar_helpers.own_keras", "cifar_helpers.settings")
 ASIDE = ("timing", "code", "carried")  # fields of JSON files that no digest reads
 OWN = 24  # characters of a digest that stand for a definition itself, without what it uses
 ON_IMPORT = "(on import)"  # the name of what a module does when it is imported

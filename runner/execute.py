@@ -14,8 +14,8 @@ from pathlib import Path
 
 from cifar_helpers import data, processor
 from cifar_helpers.artefacts import discard, replace
-from runner import prose, publish, readme, stamp
-from runner.chapters import Chapter, alt, as_text, damaged, reading, source, tags
+from runner import exercises, prose, publish, readme, stamp
+from runner.chapters import METADATA, Chapter, alt, as_text, damaged, reading, source, tags
 from runner.digests import Code, digest, edited, file_digest
 from runner.ending import BadRequest, in_words
 from runner.integrity import require_as_made
@@ -25,10 +25,6 @@ from runner.studies.catalogue import require_fresh
 from runner.surroundings import recorded
 
 INJECTED = "injected-parameters"  # the tag, and on pages the name, of the cell that papermill adds
-METADATA = {  # of every page, whichever kernel somebody last chose for it: the runner's is always this Python
-    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
 
 
 @dataclass
@@ -119,6 +115,8 @@ def _require(chapters, run):
         stamp.page_code(chapter, code)
         prose.require(chapter)
         publish.require_places(run.project, [run.page(chapter).path, *(run.root / name for name in chapter.writes)])
+        if run.is_published and exercises.problem(chapter):
+            publish.require_places(run.project, [exercises.path_of(chapter)])
         for root, names in [(run.root, set(chapter.reads) - written), (run.project.root, chapter.reads_published)]:
             for name in names:
                 if name.endswith(".keras"):

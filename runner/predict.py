@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from cifar_helpers.picture import BadPicture, pictures_in, read_picture
-from runner.chapters import Parameter, read_whole
+from cifar_helpers.settings import Parameter
+from runner.chapters import read_whole
 from runner.ending import BadRequest
 from runner.integrity import require_as_made
 from runner.settings import settings

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from cifar_helpers.settings import NotAllowed
 from runner.ending import BadRequest
 
 
@@ -27,7 +28,10 @@ def settings(command, words, *known):
             there_are = f"there are {', '.join(sorted(known))}" if known else "it takes none"
             raise BadRequest(f"{name} is not a setting of make {command}; {there_are}.")
         if value or not equals:
-            given[name] = known[name].parse(value)
+            try:
+                given[name] = known[name].parse(value)
+            except NotAllowed as reason:
+                raise BadRequest(str(reason)) from None
     return given
 
 

@@ -2,14 +2,17 @@
 
 import ast
 import dataclasses
+import re
 
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from cifar_helpers import progress
 from cifar_helpers.baseline.batches import training_batches
+from cifar_helpers.baseline.network import build_baseline
 from cifar_helpers.baseline.recipe import Recipe
 from cifar_helpers.baseline.training import EpochByEpoch, described, train
 from cifar_helpers.checkpoint import Checkpoint
@@ -76,7 +79,7 @@ def test_a_training_interrupted_twice_ends_with_the_same_bits_and_prints_all_its
     whole, kept = fit()
     kept.checkpoint.finish()
     expected = capsys.readouterr().out
-    assert [line[:24] for line in expected.splitlines()] == [f"epoch   {n}  learning rate" for n in range(1, 4)]
+    assert [line[:15] for line in expected.splitlines()] == [f"epoch   {n}  rate" for n in range(1, 4)]
     for epoch in (1, 2):
         with pytest.raises(KeyboardInterrupt):
             fit(interrupted=epoch)
@@ -110,7 +113,7 @@ def test_only_a_reader_in_jupyterlab_sees_the_steps_pass(monkeypatch, capfd, is_
     *steps, line = capfd.readouterr().out.split("\n")[0].split("\r")
     both = ["epoch   1  step 1 of 2", "epoch   1  step 2 of 2"]
     assert steps == (["", *both, " " * len(both[1])] if is_live else [])
-    assert line.startswith("epoch   1  learning rate")
+    assert line.startswith("epoch   1  rate")
 
 
 # ---- The baseline itself ----
@@ -118,40 +121,87 @@ def test_only_a_reader_in_jupyterlab_sees_the_steps_pass(monkeypatch, capfd, is_
 
 FEW = IMAGES[:12], LABELS[:12]
 SMALL = Recipe(epochs=2, batch_size=5, type="bfloat16")  # three steps in an epoch, the last of them with fewer images
-OTHER = Recipe(2, 5, learning_rate=2e-3, schedule="linear-to-zero", shifts="whole", compute="plain")
 
 
-def of_chapter_3(recipe, **side):
-    """Train by the cells of chapter 4, on our images, with the settings of ``recipe``."""
-    chapter = Chapter(HERE.notebooks / "04_train_model.ipynb")
+CHAPTER = Chapter(HERE.notebooks / "04_train_model.ipynb")
+
+
+def on_the_page(recipe, **names):
+    """What the cells of chapter 4 that make up the recipe define and train, on our images, with these settings."""
     settings = {name.upper(): value for name, value in dataclasses.asdict(recipe).items()}
-    names = {name: parameter.default for name, parameter in chapter.parameters.items()} | settings
-    imports = [node for node in chapter.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    for part in [ast.Module(imports, []), *map(source, chapter.cells_tagged("recipe"))]:
+    names = {name: parameter.default for name, parameter in CHAPTER.parameters.items()} | settings | names
+    names |= {"x_train": FEW[0], "y_train": FEW[1], "x_val": FEW[0], "y_val": FEW[1], "steps_per_epoch": 3}
+    imports = [node for node in CHAPTER.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    for part in [ast.Module(imports, []), *map(source, CHAPTER.cells_tagged("recipe"))]:
         if "compute_type" in names:
             names["compute_type"] = lambda: recipe.type
-        exec(compile(part, chapter.path.name, "exec"), names)
-    names |= {"x_train": FEW[0], "y_train": FEW[1], "x_val": FEW[0], "y_val": FEW[1], "steps_per_epoch": 3}
-    return names["train"]("test", recipe.epochs, **side)
+        exec(compile(part, CHAPTER.path.name, "exec"), names)
+    plt.close("all")
+    return names
 
 
-@pytest.mark.parametrize(
-    ("recipe", "side"),
-    [
-        pytest.param(SMALL, {}, id="published"),
-        pytest.param(OTHER, {"augmented": False, "dropout": False}, id="other", marks=pytest.mark.full),
-    ],
-)
-def test_chapter_3_and_the_studies_train_alike(recipe, side):
-    shown, kept = of_chapter_3(recipe, **side)
-    model, history = train(recipe, FEW, FEW, 0, **side)
+def test_chapter_4_and_the_studies_train_alike():
+    names = on_the_page(SMALL, TRAIN=True)
+    model, history = train(SMALL, FEW, FEW, 0)
     for row in history:
         del row["seconds"]
-    assert history == kept.epochs and same(shown, model)
+    assert history == names["kept"].epochs == names["epochs"] and same(names["model"], model)
+    assert names["recipe"] == {"data": "cifar10", "limit": 0, "seed": 0, **dataclasses.asdict(SMALL)}
+
+
+def test_chapter_4_and_the_studies_make_the_same_batches():
+    pipeline = on_the_page(SMALL)["batches"]
+    for augmented, first_epoch in [(True, 0), (True, 1), (False, 0)]:
+        shown = pipeline(*FEW, 3, augmented, first_epoch)
+        ours = training_batches(*FEW, 3, SMALL.batch_size, 0, augmented, first_epoch=first_epoch)
+        pairs = list(zip(shown, ours, strict=True))
+        assert len(pairs) == 3 * (3 - first_epoch)
+        assert all(np.array_equal(x, y) and x.dtype == y.dtype for pair in pairs for x, y in zip(*pair, strict=True))
 
 
 def test_the_recipe_is_that_of_the_chapters_parameters():
-    parameters = Chapter(HERE.notebooks / "04_train_model.ipynb").parameters
     ours = dataclasses.asdict(Recipe())
-    del ours["type"]  # measured
-    assert ours == {name: parameters[name.upper()].default for name in ours}
+    shared = {name: ours[name] for name in ours if name.upper() in CHAPTER.parameters}
+    assert shared == {name: CHAPTER.parameters[name.upper()].default for name in shared}
+    assert {*shared} == {"epochs", "batch_size", "learning_rate"}
+
+
+# ---- The first training, which needs nothing of the project ----
+
+
+def test_the_first_training_runs_in_an_empty_notebook(monkeypatch):
+    """The network's function from chapter 3, the lines from the folded text, the cells: that is all there is."""
+    text = "\n".join(source(cell) for cell in CHAPTER.notebook["cells"] if cell["cell_type"] == "markdown")
+    [pasted] = re.findall(r"^```python\n(.*?)^```", text, flags=re.M | re.S)
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: (FEW, FEW))
+    names = {"build_model": build_baseline}
+    for part in [pasted, *map(source, CHAPTER.cells_tagged("few"))]:
+        assert "cifar_helpers" not in part
+        exec(part, names)
+    names |= {"EPOCHS": 1, "BATCH_SIZE": 6}
+    history = names["first_training"]().history
+    assert {*history} == {"loss", "accuracy", "val_loss", "val_accuracy"} and len(history["loss"]) == 1
+
+
+@pytest.mark.parametrize("tag", ["few", "recipe"])
+def test_a_training_call_is_short(tag):
+    trees = [ast.parse(source(cell)) for cell in CHAPTER.cells_tagged(tag)]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    lines = [
+        node.end_lineno - node.lineno + 1
+        for node in calls
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("compile", "fit")
+    ]
+    assert len(lines) == 2 and sum(lines) <= 10
+
+
+# ---- What is printed ----
+
+
+def test_the_line_about_an_epoch_fits_a_page_and_says_all(capsys):
+    row = {"loss": 12.34567, "accuracy": 1.0, "val_loss": 0.5, "val_accuracy": 0.8024, "learning_rate": 3.21e-4}
+    show_epoch(row, 100)
+    show_epoch({"loss": 0.5, "accuracy": 0.8}, 3, epochs=12)
+    long, short = capsys.readouterr().out.splitlines()
+    assert long == "epoch 100  rate 3.2e-04  training 12.3457 100.00%  validation 0.5000  80.24%" and len(long) <= 76
+    assert short == "epoch 3 of 12  loss 0.5000  accuracy  80.00%"

@@ -175,6 +175,7 @@ HARMLESS = {
     ),
     "download": ("cifar_helpers/fetch.py", "RETRIES = 2", "RETRIES = 3"),
     "decoding of pictures": ("cifar_helpers/opening.py", "SECONDS = 10", "SECONDS = 20"),
+    "what settings allow": ("cifar_helpers/settings.py", 'return "a text"', 'return "any text"'),
     "plumbing of studies": (
         "runner/studies/study.py",
         "finished.mkdir(parents=True)",

@@ -1,18 +1,21 @@
 """The published pages: fresh, whole, readable, and nothing of the machine on them."""
 
+import ast
 import base64
+import builtins
 import json
 import re
 import struct
 
 import pytest
 
-from runner import commands
-from runner.chapters import all_chapters, alt, source, tags
+from runner import commands, digests, exercises
+from runner.chapters import Chapter, all_chapters, alt, source, tags
 from runner.project import HERE
 
 CHAPTERS = all_chapters()
 MAIN = [chapter for chapter in CHAPTERS if not chapter.is_solution]
+WITH_EXERCISES = [chapter for chapter in CHAPTERS if exercises.made(chapter)]
 by_name = {"argvalues": CHAPTERS, "ids": lambda chapter: chapter.name}
 
 
@@ -71,7 +74,25 @@ def test_code_cells_are_short_and_those_that_show_seconds_are_not_compared(chapt
         assert ("timing" in tags(cell)) == ("nbval-ignore-output" in tags(cell))
 
 
-@pytest.mark.parametrize("chapter", **by_name)
+@pytest.mark.parametrize("chapter", WITH_EXERCISES, ids=lambda chapter: chapter.name)
+def test_every_exercise_has_a_hint_a_starter_and_an_answer_and_needs_nothing_of_the_solution(chapter):
+    tasks, starters = chapter.cells_tagged("exercise"), chapter.cells_tagged("starter")
+    assert all("<details>" in source(task) for task in tasks) and len(starters) == len(tasks)
+    assert set(chapter.kept) == {f"{int(chapter.number)}.{place}" for place, _ in enumerate(tasks, start=1)}
+    code = [source(cell) for cell in exercises.made(chapter)["cells"] if cell["cell_type"] == "code"]
+    bound = {*vars(builtins), "display"}
+    for statement in ast.parse("\n".join(code)).body:
+        binds, takes, _ = digests._names(statement)
+        assert takes <= bound | binds, ast.unparse(statement)
+        bound |= binds
+
+
+EXERCISES = [Chapter(exercises.path_of(chapter)) for chapter in WITH_EXERCISES]
+
+
+@pytest.mark.parametrize(
+    "chapter", [*CHAPTERS, *EXERCISES], ids=lambda chapter: f"{chapter.path.parent.name}/{chapter.path.stem}"
+)
 def test_links_lead_somewhere(chapter):
     text = "\n".join(source(cell) for cell in chapter.notebook["cells"] if cell["cell_type"] == "markdown")
     targets = re.findall(r"\]\((?!http)([^)#]+)", text)

@@ -15,8 +15,9 @@ import pytest
 from jupyter_core import paths
 
 from cifar_helpers import data, processor
+from cifar_helpers.settings import Parameter
 from runner import execute, project
-from runner.chapters import BadRequest, Parameter, all_chapters, as_text
+from runner.chapters import BadRequest, all_chapters, as_text
 from runner.execute import Run
 from runner.integrity import require_as_made
 from runner.publish import make_reproducible
@@ -272,6 +273,7 @@ def _with_points(cell):
 
 def test_what_cannot_change_a_result_may_be_edited(toy):
     toy.edit_cell("01_first", "# the work", "# hard work")
+    toy.edit_cell("01_first", "# how many [0..50000]", "# only so many [0 | 300..50000]")
     toy.edit_cell("01_first", "## Doubling", "## Twice")
     toy.edit_file("cifar_helpers/inner.py", "# added", "# zero")
     toy.edit_file("cifar_helpers/double.py", "Twice the value", "Its double")

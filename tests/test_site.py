@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from cifar_helpers.page import STATED
-from runner import project, site
+from runner import exercises, project, site
 from runner.chapters import all_chapters
 from runner.ending import BadRequest
 from runner.project import HERE, Project
@@ -88,7 +88,18 @@ def test_reference_is_read_without_importing(tmp_path):
 
 def test_site_shows_the_pages_of_the_project_whatever_else_lies_beside_them():
     shown = [name for name in runpy.run_path(site.DOCS / "conf.py")["include_patterns"] if name.endswith(".ipynb")]
-    assert shown == [f"notebooks/{page.name}.ipynb" for page in all_chapters()]
+    pages = [f"notebooks/{page.name}.ipynb" for page in all_chapters()]
+    assert shown == pages + [exercises.name_of(page) for page in all_chapters() if exercises.made(page)]
+
+
+def test_exercises_are_shown_without_what_their_reader_computed_and_stand_in_no_list():
+    output = nbformat.v4.new_output("stream", text="mine")
+    cell, metadata = nbformat.v4.new_code_cell("answer = 4", outputs=[output]), {exercises.WRITTEN: "digest"}
+    read = [
+        cells.read(nbformat.writes(nbformat.v4.new_notebook(cells=[cell], metadata=which))) for which in ({}, metadata)
+    ]
+    assert [len(notebook.cells[0].outputs) for notebook in read] == [1, 0]
+    assert [notebook.metadata.get("orphan") for notebook in read] == [None, True]
 
 
 def test_site_without_pages_says_what_to_do(tmp_path):

@@ -101,6 +101,25 @@ CHAPTERS = {
     ],
 }  # fmt: skip
 
+SOLUTIONS = [
+    ("markdown", [], "# Solutions to chapter 1: First\n\nBack to [chapter 1](../01_first.ipynb)."),
+    ("code", ["parameters"], PARAMETERS),
+    ("markdown", [], "The answers start from two."),
+    ("code", [], "from cifar_helpers.exercises import keep\nfrom cifar_helpers.page import state\n\ntwo = 2"),
+    ("code", ["state"], "state(begin=two)"),
+    ("markdown", ["exercise"], "## Exercise 1: twice\n\nDouble it. <!-- from: nowhere -->"),
+    ("code", ["starter"], "number = two"),
+    ("markdown", [], "One way:"),
+    ("code", ["solution"], "doubled = 2 * number"),
+    ("code", ["solution"], "answer = doubled\nkeep('1.1', answer, within=0.5)"),
+    ("markdown", ["exercise"], "## Exercise 2: a picture\n\nDraw it."),
+    ("code", ["solution"], "'drawn'"),
+    ("markdown", ["exercise"], "## Exercise 3: the word\n\nIs it odd or even?"),
+    ("code", ["starter"], "rest = number % two"),
+    ("code", ["solution"], "answer = 'odd' if rest else 'even'\nkeep('1.3', answer)"),
+    ("code", ["state"], "state(word=answer)"),
+]  # fmt: skip
+
 
 def clean_environment(folder, **variables):
     """The variables for a process in ``folder``: this one's, but for what changes the runner; None removes one.
@@ -136,24 +155,20 @@ class Toy:
             "requirements.lock",
             "cifar_helpers/__init__.py",
             "cifar_helpers/artefacts.py",
+            "cifar_helpers/exercises.py",
             "cifar_helpers/page.py",
+            "cifar_helpers/settings.py",
         ):
             shutil.copy(PROJECT / name, folder / name)
         (helpers / "double.py").write_text(HELPER_MODULE)
         (helpers / "inner.py").write_text("NOTHING = 0  # added\n")
         (folder / "results" / "runs" / "long-seed0.json").write_text("{}\n")
+        toy = cls(folder)
         for name, cells in CHAPTERS.items():
-            notebook = {"nbformat": 4, "nbformat_minor": 5, "cells": [], "metadata": {
-                "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-                "language_info": {"name": "python"},
-            }}  # fmt: skip
-            for number, (kind, tags, text) in enumerate(cells):
-                cell = {"cell_type": kind, "id": f"cell-{number}", "metadata": {"tags": tags}, "source": text}
-                notebook["cells"].append(cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}))
-            (folder / "notebooks" / f"{name}.ipynb").write_text(json.dumps(notebook))
+            toy.write_page(name, cells)
         (folder / "notebooks" / "chapters.txt").write_text("\n".join(CHAPTERS))
         (folder / "README.md").write_text("# Toy\n<!-- results: written by make execute -->\n<!-- end of results -->\n")
-        return cls(folder)
+        return toy
 
     @classmethod
     def build(cls, folder):
@@ -165,6 +180,24 @@ class Toy:
         toy.path("cifar_helpers/data.py").write_text(DATA_MODULE)
         toy.path("runner/studies/catalogue.py").write_text(NO_STUDY)  # it has no long trainings
         return toy
+
+    def write_page(self, name, cells):
+        """Write a notebook of ``cells``: triples of a kind, tags and a text."""
+        notebook = {"nbformat": 4, "nbformat_minor": 5, "cells": [], "metadata": {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        }}  # fmt: skip
+        for number, (kind, tags, text) in enumerate(cells):
+            cell = {"cell_type": kind, "id": f"cell-{number}", "metadata": {"tags": tags}, "source": text}
+            notebook["cells"].append(cell | ({"outputs": [], "execution_count": None} if kind == "code" else {}))
+        path = self.path(f"notebooks/{name}.ipynb")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(notebook))
+
+    def give_solutions(self):
+        """Let its only page be the solutions of chapter 1, with three exercises."""
+        self.write_page("solutions/01_first", SOLUTIONS)
+        self.path("notebooks/chapters.txt").write_text("solutions/01_first")
 
     def copy(self, folder):
         shutil.copytree(self.folder, folder)

@@ -1,4 +1,4 @@
-"""The baseline's augmentation, introduced with pictures in chapter 3, and the batches it makes."""
+"""The baseline's augmentation, introduced with a picture in chapter 4, and the batches it makes."""
 
 import cifar_helpers.quiet  # noqa: F401  (first: keeps TensorFlow's start-up off the page)
 

@@ -2,7 +2,7 @@
 
 Chapters pass artefacts on and publish into one folder, so they run one after the other; others run beside them, in
 ``test_beside.py``, on what the training chapters leave without training.  Then nbval executes pages a second time, and
-every cell has to show the same: of three trainings of the baseline, and with FULL=1 of all chapters.
+every cell has to show the same: of two trainings of the baseline, and with FULL=1 of all chapters.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ from runner.project import HERE
 EVERYTHING = all_chapters(HERE)
 BESIDE = ("02", "04", "05")  # so that both files take about as long
 PAGES = [page for page in EVERYTHING if page.number not in BESIDE]
-ALWAYS = "solutions/04_train_model"  # it trains three times; with FULL=1 the chapters are executed again, too
+ALWAYS = "solutions/04_train_model"  # it trains twice; with FULL=1 the chapters are executed again, too
 RUN = Run(HERE, "quick", "stand-in")
 
 
