@@ -120,7 +120,7 @@ class Chapter:
 PROFILES = {
     "full": {"TRAIN": True},
     # Every line of the same code on few images: seconds instead of minutes.
-    # Few, but more than the 256 components that chapter 1 looks for, and in small batches, because batch
+    # Few, but more than the 256 components that chapter 8 looks for, and in small batches, because batch
     # normalisation's averages need steps.
     "quick": {"TRAIN": True, "LIMIT": 300, "EPOCHS": 2, "BATCH_SIZE": 32},
 }
