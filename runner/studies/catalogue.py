@@ -17,8 +17,8 @@ from runner.settings import available_data
 from runner.studies.determinism import DeterminismStudy
 from runner.studies.study import Study
 
-# What chapter 4 does against overfitting, one at a time.  A weight decay of 1.0 was fixed before any training; a tenth of
-# that was added when the first had done harm, and is scored on the same validation images.
+# What chapter 4 does against overfitting, one at a time.  A weight decay of 1.0 was fixed before any training; a tenth
+# of that was added when the first had done harm, and is scored on the same validation images.
 REMEDIES = {
     "few": {},
     "few_augmentation": {"augmented": True},
