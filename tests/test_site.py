@@ -92,14 +92,13 @@ def test_site_shows_the_pages_of_the_project_whatever_else_lies_beside_them():
     assert shown == pages + [exercises.name_of(page) for page in all_chapters() if exercises.made(page)]
 
 
-def test_exercises_are_shown_without_what_their_reader_computed_and_stand_in_no_list():
+def test_exercises_are_shown_without_what_their_reader_computed():
     output = nbformat.v4.new_output("stream", text="mine")
     cell, metadata = nbformat.v4.new_code_cell("answer = 4", outputs=[output]), {exercises.WRITTEN: "digest"}
     read = [
         cells.read(nbformat.writes(nbformat.v4.new_notebook(cells=[cell], metadata=which))) for which in ({}, metadata)
     ]
     assert [len(notebook.cells[0].outputs) for notebook in read] == [1, 0]
-    assert [notebook.metadata.get("orphan") for notebook in read] == [None, True]
 
 
 def test_site_without_pages_says_what_to_do(tmp_path):

@@ -13,8 +13,7 @@ FRAMES = {"result": "Result", "cost": "Measured cost"}
 def read(text):
     """The notebook in ``text`` (JSON) for readers: what cells say is prose, without the code that says it."""
     notebook = nbformat.reads(text, as_version=4)
-    if exercises.WRITTEN in notebook.metadata:  # reached from its chapter, and without what its reader computed
-        notebook.metadata["orphan"] = True
+    if exercises.WRITTEN in notebook.metadata:  # without what its reader computed
         for cell in notebook.cells:
             cell |= {"outputs": []} if cell.cell_type == "code" else {}
     notebook.cells = [shown for cell in notebook.cells if (shown := _for_readers(cell))]

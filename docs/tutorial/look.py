@@ -29,7 +29,7 @@ def finish(app, pagename, templatename, context, doctree):
         body = re.sub(r'<img [^>]*?src="[^"]*?_images/([^"]+\.png)"[^>]*?/?>', lambda tag: _sized(tag, files), body)
         boxes = r'<div class="(output text_html|table-wrapper[^"]*|math-wrapper[^"]*)"'
         body = re.sub(boxes, r'<div tabindex="0" class="\1"', body)
-        context["body"] = body.replace("<pre>", '<pre tabindex="0">')
+        context["body"] = re.sub(r"<pre(?=[ >])", '<pre tabindex="0"', body)
 
 
 def _sized(tag, files):

@@ -4,12 +4,14 @@ import contextlib
 
 import pytest
 
+from runner import exercises
 from runner.chapters import all_chapters
 from runner.site import DOCS
 
 PAGES = [
     *(path.stem for path in sorted(DOCS.glob("*.md"))), "CONTRIBUTING", "ARCHITECTURE", "CHANGELOG", "search",
     *(f"notebooks/{chapter.name}" for chapter in all_chapters()),
+    *(exercises.name_of(chapter).removesuffix(".ipynb") for chapter in all_chapters() if exercises.made(chapter)),
 ]  # fmt: skip
 # Each page on one of the first two; on all four with FULL=1.
 SCREENS = [(360, "dark"), (1280, "light"), (360, "light"), (1280, "dark")]
@@ -17,7 +19,7 @@ VISITS = [
     pytest.param(name, *screen, marks=[pytest.mark.full] * (place != number % 2))
     for number, name in enumerate(PAGES) for place, screen in enumerate(SCREENS)
 ]  # fmt: skip
-WORD, FOUND_ON = "Hungarian", "05_unsupervised_classification.html"  # a word that one chapter teaches
+WORD, FOUND_ON = "Hungarian", "07_unsupervised_classification.html"  # a word that one chapter teaches
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 
 
